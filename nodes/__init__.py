@@ -1,0 +1,1 @@
+"""One organisation's peer: core, sessions, transport, store, data, engine, people."""

@@ -1,0 +1,1 @@
+"""Pure cryptographic protocols: no network, no clock, no disk, no ambient randomness."""

@@ -1,0 +1,1 @@
+"""Hot loops by name, each with a portable twin that gives the same bytes."""
