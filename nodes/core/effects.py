@@ -1,0 +1,223 @@
+"""What happens to a node (events) and what it does about it (effects), as plain values.
+
+The core turns one into the other and touches nothing else. A shell carries effects out in order,
+and before all others the `Append`s of one batch, in one durable transaction: what is signed is on
+this disk before any other machine sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from p2pmpc.dictionary import Dictionary
+from p2pmpc.messages import Message
+from p2pmpc.policy import Policy
+from p2pmpc.record import Body, SignedEntry
+
+__all__ = [
+    "Append",
+    "Connect",
+    "DatasetAdded",
+    "Effect",
+    "Emit",
+    "Event",
+    "Founded",
+    "LinkLost",
+    "LinkMade",
+    "PolicySet",
+    "Proposed",
+    "Received",
+    "ResumeSession",
+    "Send",
+    "SessionEnded",
+    "SessionOrder",
+    "SessionPaused",
+    "SessionStopped",
+    "SetTimer",
+    "StartSession",
+    "StopSession",
+    "TimerFired",
+]
+
+# ---- events --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Founded:
+    """A person handed in the cards of all founding members, this one's among them."""
+
+    title: str
+    cards: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetAdded:
+    """A data set was read and checked on this machine; `commitment` binds its content."""
+
+    dictionary: Dictionary
+    commitment: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySet:
+    """The member's own rules from now on."""
+
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A researcher handed in a study."""
+
+    study: bytes
+    researcher: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LinkMade:
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLost:
+    peer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A control message from an authenticated peer."""
+
+    peer: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPaused:
+    """The session waits for a fact to be on disk (`checked`) or certified (`release`)."""
+
+    session: bytes
+    kind: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """The session ran to its end; a recipient has the hash of the answer and its salt."""
+
+    session: bytes
+    answer_hash: bytes
+    released: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStopped:
+    """The session ended early. `waited_for` is empty when nobody in particular was."""
+
+    session: bytes
+    code: int
+    why: str
+    waited_for: str
+    told_by: str
+
+
+Event: TypeAlias = (
+    Founded
+    | DatasetAdded
+    | PolicySet
+    | Proposed
+    | LinkMade
+    | LinkLost
+    | Received
+    | TimerFired
+    | SessionPaused
+    | SessionEnded
+    | SessionStopped
+)
+
+# ---- effects -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Entries for the store. All of one batch are durable before its other effects happen."""
+
+    entries: tuple[tuple[SignedEntry, Body | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """The roster holds: listen to and dial these members."""
+
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    peer: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Fire once, `after_s` from now; setting a name again moves it."""
+
+    name: str
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOrder:
+    """All that a session is told. `secret` is this attempt's X25519 key and dies with it."""
+
+    session: bytes
+    study: str
+    parties: tuple[str, ...]
+    recipients: tuple[str, ...]
+    peer_keys: Mapping[str, bytes]
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StartSession:
+    order: SessionOrder
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeSession:
+    """What the session paused for holds; a release comes with the complete certificate."""
+
+    session: bytes
+    certificate: bytes = b""
+    signatures: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StopSession:
+    session: bytes
+    code: int
+    why: str
+    waited_for: str
+    told_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """One line of a study's story, for people: a word of a closed vocabulary and plain text."""
+
+    study: str
+    event: str
+    member: str
+    text: str
+    error: Mapping[str, Any] | None = None
+
+
+Effect: TypeAlias = Append | Connect | Send | SetTimer | StartSession | ResumeSession | StopSession | Emit

@@ -1,0 +1,164 @@
+"""The signed feeds of all members: what is known, what is next, who has forked.
+
+One feed an author, one writer a feed. Entries are checked when they come in, kept verbatim, and
+passed on to whoever knows less. Two entries with one number by one author are a fork: the proof is
+kept and told to everyone, and nothing more by that author is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol as Shape
+
+from p2pmpc.errors import LogError, RemoteError, SplitView
+from p2pmpc.identity import Signer
+from p2pmpc.limits import ENTRIES_BATCH_MAX, ENTRIES_BYTES_MAX
+from p2pmpc.messages import Entries, Frontier
+from p2pmpc.record import (
+    Body,
+    Content,
+    Entry,
+    ForkProof,
+    Head,
+    SignedEntry,
+    author_entry,
+    check_body,
+    check_entry,
+    entry_hash,
+    read_content,
+)
+from p2pmpc.roster import Roster
+
+__all__ = ["Feeds", "Known", "Shelf", "batches"]
+
+
+class Shelf(Shape):
+    """What the core reads of the store: committed entries, by author and number."""
+
+    def entries(self, author: str, first: int, last: int) -> list[tuple[SignedEntry, Body | None]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One checked entry with its content; None where the body was withheld or erased."""
+
+    entry: Entry
+    hash: bytes
+    content: Content | None
+
+
+@dataclass(slots=True)
+class Feeds:
+    """Owned by the core alone. `shelf` lags behind only within one batch of effects."""
+
+    name: str
+    signer: Signer
+    randomness: Callable[[int], bytes]
+    shelf: Shelf
+    roster: Roster | None = None
+    heads: dict[str, Head] = field(default_factory=dict)
+    forks: dict[str, ForkProof] = field(default_factory=dict)
+
+    def write(self, kind: str, content: Content, unix_ms: int) -> tuple[SignedEntry, Body, Known]:
+        """The next entry of this member's own feed. It must be stored before it is sent."""
+        assert self.roster is not None, "a feed begins with the roster"
+        signed, body = author_entry(
+            signer=self.signer,
+            roster=self.roster,
+            name=self.name,
+            head=self.heads.get(self.name),
+            kind=kind,
+            content=content,
+            heads={a: h for a, h in sorted(self.heads.items()) if a != self.name},
+            unix_ms=unix_ms,
+            salt=self.randomness(16),
+        )
+        entry = check_entry(signed, self.roster, self.heads.get(self.name))
+        known = Known(entry, entry_hash(signed), content)
+        self._advance(known)
+        return signed, body, known
+
+    def take(self, signed: SignedEntry, body: Body | None) -> Known | None:
+        """Check an entry that came in. None when it is known already or cannot be placed yet.
+
+        Raises LogError or RemoteError when it is wrong, SplitView when it proves a fork.
+        """
+        if self.roster is None:
+            return None
+        author, seq = self._place(signed)
+        head = self.heads.get(author)
+        following = 0 if head is None else head.seq + 1
+        if author in self.forks or seq > following:
+            return None
+        if seq < following:
+            self._compare(signed, author, seq)
+            return None
+        entry = check_entry(signed, self.roster, head)
+        content = None
+        if body is not None:
+            check_body(entry, body)
+            content = read_content(entry.kind, body)
+        known = Known(entry, entry_hash(signed), content)
+        self._advance(known)
+        return known
+
+    def _place(self, signed: SignedEntry) -> tuple[str, int]:
+        entry = signed.read()
+        assert self.roster is not None
+        if entry.author not in self.roster.names:
+            raise RemoteError(f"an entry by {entry.author!r}, who is no member")
+        return entry.author, entry.seq
+
+    def _compare(self, signed: SignedEntry, author: str, seq: int) -> None:
+        assert self.roster is not None
+        mine, _ = self.shelf.entries(author, seq, seq)[0]
+        if mine.entry == signed.entry:
+            return
+        proof = ForkProof(mine, signed)
+        proof.check(self.roster)  # a forged second entry proves nothing and raises LogError
+        self.forks[author] = proof
+        raise SplitView(
+            f"{author} signed two entries with the number {seq}",
+            member=author,
+            next="Nothing more by this member is accepted until it is readmitted.",
+        )
+
+    def _advance(self, known: Known) -> None:
+        entry = known.entry
+        self.heads[entry.author] = Head(entry.seq, known.hash, entry.lamport)
+
+    def frontier(self) -> Frontier:
+        """How far each feed is known here."""
+        return Frontier(tuple((a, h.seq, h.hash) for a, h in sorted(self.heads.items())))
+
+    def news_for(self, frontier: Frontier) -> list[Entries]:
+        """What a peer with this frontier lacks, in batches that fit a frame."""
+        theirs = {author: seq for author, seq, _ in frontier.heads}
+        lacking: list[tuple[SignedEntry, Body | None]] = []
+        for author, head in sorted(self.heads.items()):
+            first = theirs.get(author, -1) + 1
+            if first <= head.seq:
+                last = min(head.seq, first + ENTRIES_BATCH_MAX - 1)
+                lacking.extend(self.shelf.entries(author, first, last))
+        return batches(lacking)
+
+
+def batches(entries: Sequence[tuple[SignedEntry, Body | None]]) -> list[Entries]:
+    """Entries as messages that fit a frame each."""
+    found: list[Entries] = []
+    batch: list[tuple[SignedEntry, Body | None]] = []
+    size = 0
+    for signed, body in entries:
+        weight = len(signed.entry) + 200 + (len(body.content) + 100 if body is not None else 0)
+        if batch and (size + weight > ENTRIES_BYTES_MAX or len(batch) == ENTRIES_BATCH_MAX):
+            found.append(Entries(tuple(batch)))
+            batch, size = [], 0
+        batch.append((signed, body))
+        size += weight
+    if batch:
+        found.append(Entries(tuple(batch)))
+    return found
+
+
+

@@ -1,0 +1,560 @@
+"""The core of one node: handle(now, event) -> effects. No clock, no disk, no network in here.
+
+Members agree by entries in their own feeds, and every node draws the same conclusions from the
+same entries: a study is agreed when all its parties consented to the same bytes; it starts when
+all n `ready` entries match; a certificate is complete when all n `release` entries name it.
+Nobody starts it for the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nodes.core.decision import APPROVE, REFUSE, decide
+from nodes.core.effects import (
+    Append,
+    Connect,
+    DatasetAdded,
+    Effect,
+    Emit,
+    Event,
+    Founded,
+    LinkLost,
+    LinkMade,
+    PolicySet,
+    Proposed,
+    Received,
+    ResumeSession,
+    Send,
+    SessionEnded,
+    SessionOrder,
+    SessionPaused,
+    SessionStopped,
+    SetTimer,
+    StartSession,
+    StopSession,
+    TimerFired,
+)
+from nodes.core.feeds import Feeds, Known, Shelf, batches
+from nodes.core.studies import Case, EndedNote, move
+from p2pmpc.catalogue import Resolved, resolve
+from p2pmpc.certificate import Certificate, certificate_hash, sign_certificate
+from p2pmpc.codec import digest, encode
+from p2pmpc.dictionary import Dictionary
+from p2pmpc.errors import LogError, P2pmpcError, Refused, SplitView, error_tree
+from p2pmpc.identity import Signer, verify_signature
+from p2pmpc.messages import End, Entries, ForkNotice, Frontier, Want
+from p2pmpc.policy import Policy
+from p2pmpc.record import (
+    Answered,
+    Body,
+    Checked,
+    Consent,
+    Content,
+    DatasetNote,
+    Ended,
+    Genesis,
+    Ready,
+    Refusal,
+    Release,
+    Released,
+    SignedEntry,
+    StudyNote,
+    Withheld,
+)
+from p2pmpc.roster import Roster, found_roster
+from p2pmpc.settings import Settings
+from p2pmpc.study import Study
+
+__all__ = ["PROGRAM_VERSION", "Core", "make_key_pair"]
+
+PROGRAM_VERSION = b"p2pmpc 0.1.0 joint/1"
+FIRST_ATTEMPT = 1
+
+
+@dataclass(slots=True)
+class Core:
+    """All that a node knows. One caller at a time; every field is written by `handle` alone."""
+
+    name: str
+    settings: Settings
+    feeds: Feeds
+    signer: Signer
+    randomness: Callable[[int], bytes]
+    make_key_pair: Callable[[bytes], tuple[bytes, bytes]]
+    policy: Policy
+    cards: tuple[bytes, ...] = ()
+    dictionaries: dict[str, dict[str, Dictionary]] = field(default_factory=dict)
+    commitments: dict[str, bytes] = field(default_factory=dict)  # own data sets
+    cases: dict[str, Case] = field(default_factory=dict)
+    up: set[str] = field(default_factory=set)
+    effects: list[Effect] = field(default_factory=list)
+    appends: list[tuple[SignedEntry, Body | None]] = field(default_factory=list)
+    news: list[tuple[SignedEntry, Body | None]] = field(default_factory=list)
+    now_ms: int = 0
+
+    def handle(self, now_ms: int, event: Event) -> list[Effect]:
+        """Everything to do about one event, the store's part first."""
+        self.now_ms = now_ms
+        self.effects, self.appends, self.news = [], [], []
+        HANDLERS[type(event)](self, event)
+        announced = [
+            Send(peer, message) for message in batches(self.news) for peer in sorted(self.up)
+        ]
+        stored: list[Effect] = [Append(tuple(self.appends))] if self.appends else []
+        return [*stored, *announced, *self.effects]
+
+    # ---- what people do ----
+
+    def on_founded(self, event: Founded) -> None:
+        roster = found_roster(event.title, event.cards)
+        if self.name not in roster.names:
+            raise P2pmpcError(f"{self.name} is not among the founding members")
+        self.feeds.roster = roster
+        self.cards = event.cards
+        self.write("genesis", Genesis(roster=encode(roster)))
+        self.effects.append(Connect(tuple(n for n in roster.names if n != self.name)))
+        self.effects.append(SetTimer("gossip", self.settings.gossip_s))
+
+    def on_dataset(self, event: DatasetAdded) -> None:
+        name = event.dictionary.name
+        self.commitments[name] = event.commitment
+        self.write(
+            "dataset",
+            DatasetNote(dictionary=event.dictionary.to_bytes(), commitment=event.commitment),
+        )
+
+    def on_policy(self, event: PolicySet) -> None:
+        self.policy = event.policy
+
+    def on_proposed(self, event: Proposed) -> None:
+        self.write(
+            "study",
+            StudyNote(study=event.study, researcher=event.researcher, signature=event.signature),
+        )
+
+    # ---- links and replication ----
+
+    def on_link_made(self, event: LinkMade) -> None:
+        self.up.add(event.peer)
+        self.effects.append(Send(event.peer, self.feeds.frontier()))
+
+    def on_link_lost(self, event: LinkLost) -> None:
+        self.up.discard(event.peer)
+
+    def on_received(self, event: Received) -> None:
+        message = event.message
+        if isinstance(message, Entries):
+            self.take_entries(event.peer, message)
+        elif isinstance(message, Frontier):
+            for news in self.feeds.news_for(message):
+                self.effects.append(Send(event.peer, news))
+        elif isinstance(message, ForkNotice):
+            self.take_fork(message)
+        elif isinstance(message, End):
+            self.take_end(event.peer, message)
+
+    def take_entries(self, peer: str, message: Entries) -> None:
+        for signed, body in message.entries:
+            try:
+                known = self.feeds.take(signed, body)
+            except SplitView as fork:
+                author = str(fork.where.get("member", ""))
+                self.tell_fork(author)
+                continue
+            except (LogError, P2pmpcError) as fault:
+                self.effects.append(Emit("", "entry refused", peer, fault.message))
+                continue
+            if known is not None:
+                self.appends.append((signed, body))
+                self.apply(known)
+
+    def tell_fork(self, author: str) -> None:
+        proof = self.feeds.forks[author]
+        self.effects.append(Emit("", "fork found", author, f"{author} signed two histories"))
+        for peer in sorted(self.up):
+            self.effects.append(Send(peer, ForkNotice(proof)))
+        for case in self.open_cases(author):
+            self.stop(case, 405, f"{author} signed two histories", author, "")
+
+    def take_fork(self, message: ForkNotice) -> None:
+        assert self.feeds.roster is not None
+        author = message.proof.check(self.feeds.roster)
+        if author not in self.feeds.forks:
+            self.feeds.forks[author] = message.proof
+            self.tell_fork(author)
+
+    def take_end(self, peer: str, message: End) -> None:
+        for case in self.cases.values():
+            if case.session == message.session and not case.final:
+                self.stop(case, message.code, message.text, message.waited_for or peer, peer)
+
+    def on_timer(self, event: TimerFired) -> None:
+        if event.name == "gossip":
+            for peer in sorted(self.up):
+                self.effects.append(Send(peer, self.feeds.frontier()))
+            self.effects.append(SetTimer("gossip", self.settings.gossip_s))
+        elif event.name.startswith("start:"):
+            self.start_overdue(event.name.removeprefix("start:"))
+
+    # ---- the record ----
+
+    def write(self, kind: str, content: Content) -> Known:
+        signed, body, known = self.feeds.write(kind, content, self.now_ms)
+        self.appends.append((signed, body))
+        self.news.append((signed, body))
+        self.apply(known)
+        return known
+
+    def apply(self, known: Known) -> None:
+        """Draw the conclusions of one entry, whoever wrote it."""
+        step = APPLIES.get(type(known.content))
+        if step is not None:
+            step(self, known.entry.author, known, known.content)
+
+    def restore(self, entries: Iterable[Known]) -> None:
+        """Learn again what the store holds; sends and starts nothing."""
+        for known in entries:
+            self.apply(known)
+        self.effects, self.appends, self.news = [], [], []
+
+    def apply_dataset(self, author: str, known: Known, note: DatasetNote) -> None:
+        dictionary = Dictionary.from_bytes(note.dictionary)
+        self.dictionaries.setdefault(author, {})[dictionary.name] = dictionary
+        for case in self.cases.values():
+            self.consider(case)
+
+    def apply_study(self, author: str, known: Known, note: StudyNote) -> None:
+        study = Study.from_bytes(note.study)
+        if study.id in self.cases:
+            return
+        case = Case(study)
+        self.cases[study.id] = case
+        self.emit(case, "proposed", author, f"{study.title} (proposed through {author})")
+        self.consider(case)
+
+    def apply_consent(self, author: str, known: Known, note: Consent) -> None:
+        case = self.cases.get(note.study)
+        if case is None or author not in case.study.parties or author in case.consents:
+            return
+        case.consents[author], case.rules[author] = known.hash, note.rules
+        self.emit(case, "consented", author, note.reason)
+        if case.state == "proposed" and set(case.consents) == set(case.study.parties):
+            move(case, "consents held")
+            self.make_ready(case)
+
+    def apply_refusal(self, author: str, known: Known, note: Refusal) -> None:
+        case = self.cases.get(note.study)
+        if case is None or author not in case.study.parties:
+            return
+        case.refusals[author] = note.reason
+        if case.state in {"proposed", "agreed"}:
+            move(case, "refused")
+            case.ended = EndedNote(note.code, note.reason, "")
+            error = _error(note.code, note.reason, author, note.would_pass)
+            self.emit(case, "refused", author, note.reason, error)
+
+    def apply_ready(self, author: str, known: Known, note: Ready) -> None:
+        case = self.cases.get(note.study)
+        if case is None or author not in case.study.parties or author in case.readies:
+            return
+        case.readies[author] = (known.hash, note)
+        self.start_if_all_ready(case)
+
+    def apply_release(self, author: str, known: Known, note: Release) -> None:
+        case = self.case_of(note.session)
+        if case is None or author not in case.study.parties or author in case.releases:
+            return
+        case.releases[author] = (note.certificate_hash, note.signature)
+        self.certify_if_complete(case)
+
+    def apply_ended(self, author: str, known: Known, note: Ended) -> None:
+        case = self.cases.get(note.study)
+        if case is None or author == self.name or author not in case.study.parties:
+            return
+        if not case.final:
+            self.stop(case, note.code, note.why, note.waited_for, author)
+
+    # ---- consent ----
+
+    def consider(self, case: Case) -> None:
+        """Decide as soon as every description that the study needs is known."""
+        me = self.name
+        if case.state != "proposed" or me not in case.study.parties or me in case.consents:
+            return
+        if me in case.refusals or not self.described(case.study):
+            return
+        try:
+            resolve(case.study, self.catalogue(case.study), {me: self.policy})
+        except P2pmpcError as fault:
+            self.refuse(case, fault.code, fault.message, fault.next)
+            return
+        verdict = decide(case.study, self.policy.rules_for_all(case.study.datasets_of(me)))
+        if verdict.verdict == APPROVE:
+            self.consent(case, verdict.reason)
+        elif verdict.verdict == REFUSE:
+            self.refuse(case, Refused.code, verdict.reason, verdict.would_pass)
+        else:
+            self.emit(case, "asked", me, verdict.reason)
+
+    def described(self, study: Study) -> bool:
+        return all(
+            alias.dataset in self.dictionaries.get(member, {})
+            for alias in study.data
+            for member in alias.members
+        )
+
+    def catalogue(self, study: Study) -> dict[str, dict[str, Dictionary]]:
+        return {
+            member: {
+                alias.dataset: self.dictionaries[member][alias.dataset]
+                for alias in study.data
+                if member in alias.members
+            }
+            for member in study.parties
+        }
+
+    def consent(self, case: Case, reason: str) -> None:
+        rules = self.policy.restricted_to(case.study.datasets_of(self.name))
+        self.write("consent", Consent(study=case.id, reason=reason, rules=encode(rules)))
+
+    def refuse(self, case: Case, code: int, reason: str, would_pass: str) -> None:
+        self.write(
+            "refusal", Refusal(study=case.id, code=code, reason=reason, would_pass=would_pass)
+        )
+
+    def resolved(self, case: Case) -> Resolved:
+        """The study against all descriptions and the strictest of all consented rules."""
+        policies = {member: Policy.from_bytes(rules) for member, rules in case.rules.items()}
+        return resolve(case.study, self.catalogue(case.study), policies)
+
+    def program(self, case: Case) -> bytes:
+        """One hash over all that decides the computation: study, descriptions, rules, version."""
+        described = [
+            dictionary.to_bytes()
+            for _, sets in sorted(self.catalogue(case.study).items())
+            for _, dictionary in sorted(sets.items())
+        ]
+        rules = [rules for _, rules in sorted(case.rules.items())]
+        return digest(
+            "p2pmpc/program/1",
+            PROGRAM_VERSION,
+            case.study.hash,
+            digest("p2pmpc/catalogue/1", *described),
+            digest("p2pmpc/rules/1", *rules),
+        )
+
+    # ---- attempt ----
+
+    def make_ready(self, case: Case) -> None:
+        if self.name not in case.study.parties or self.feeds.roster is None:
+            return
+        case.secret, public = self.make_key_pair(self.randomness(32))
+        consents = digest("p2pmpc/consents/1", *(h for _, h in sorted(case.consents.items())))
+        own = [self.commitments[name] for name in sorted(case.study.datasets_of(self.name))]
+        move(case, "own ready")
+        self.effects.append(SetTimer(f"start:{case.id}", self.settings.ready_wait_s))
+        self.write(
+            "ready",
+            Ready(
+                study=case.id,
+                attempt=FIRST_ATTEMPT,
+                epoch=self.feeds.roster.epoch,
+                consents=consents,
+                snapshot=digest("p2pmpc/snapshots/1", *own),
+                key=public,
+                program=self.program(case),
+            ),
+        )
+
+    def start_if_all_ready(self, case: Case) -> None:
+        if case.state != "ready" or set(case.readies) != set(case.study.parties):
+            return
+        mine = case.readies[self.name][1]
+        for member, (_, other) in sorted(case.readies.items()):
+            if _agreed(other) != _agreed(mine):
+                self.stop(case, 303, f"{member} is ready for another program or roster", member, "")
+                return
+        hashes = sorted(entry for entry, _ in case.readies.values())
+        case.session = digest("p2pmpc/session/1", *hashes)
+        move(case, "all ready")
+        self.emit(case, "started", "", f"all {len(case.readies)} parties are ready")
+        order = SessionOrder(
+            session=case.session,
+            study=case.id,
+            parties=case.study.parties,
+            recipients=case.study.recipients,
+            peer_keys={m: note.key for m, (_, note) in case.readies.items() if m != self.name},
+            secret=case.secret,
+        )
+        case.secret = b""
+        self.effects.append(StartSession(order))
+
+    def start_overdue(self, study: str) -> None:
+        case = self.cases[study]
+        if case.state == "ready":
+            late = sorted(set(case.study.parties) - set(case.readies))
+            waited = f"{self.settings.ready_wait_s:g} s"
+            self.stop(case, 402, f"{', '.join(late)} was not ready within {waited}", late[0], "")
+
+    def on_paused(self, event: SessionPaused) -> None:
+        case = self.case_of(event.session)
+        if case is None or case.final:
+            return
+        if event.kind == "checked":
+            move(case, "transcript recorded")
+            transcript = event.facts["transcript"]
+            self.write("checked", Checked(session=case.session, transcript=transcript))
+            self.emit(case, "checked", "", "thresholds were compared on shares")
+            self.effects.append(ResumeSession(case.session))
+        else:
+            self.release(case, event.facts)
+
+    def release(self, case: Case, facts: Mapping[str, Any]) -> None:
+        """Sign the certificate over everyone's commitments; not yet a share leaves."""
+        assert self.feeds.roster is not None
+        certificate = Certificate(
+            network=self.feeds.roster.network,
+            session=case.session,
+            study=case.study.hash,
+            epoch=self.feeds.roster.epoch,
+            parties=case.study.parties,
+            recipients=case.study.recipients,
+            readies=tuple(case.readies[party][0] for party in case.study.parties),
+            transcript=facts["transcript"],
+            layout=tuple((unit, cells) for unit, cells in facts["layout"]),
+            verdicts=tuple(bool(v) for v in facts["verdicts"]),
+            commitments=tuple(facts["commitments"][party] for party in case.study.parties),
+            program=case.readies[self.name][1].program,
+        )
+        case.certificate = certificate
+        move(case, "own release")
+        self.write(
+            "release",
+            Release(
+                session=case.session,
+                certificate_hash=certificate_hash(certificate),
+                signature=sign_certificate(self.signer, certificate),
+            ),
+        )
+
+    def certify_if_complete(self, case: Case) -> None:
+        if case.state != "releasing" or set(case.releases) != set(case.study.parties):
+            return
+        assert case.certificate is not None
+        wanted = certificate_hash(case.certificate)
+        for member, (found, signature) in sorted(case.releases.items()):
+            if found != wanted or not self.signed_by(member, case.certificate, signature):
+                self.stop(case, 404, f"{member} signed another certificate", member, "")
+                return
+        signatures = tuple(case.releases[party][1] for party in case.study.parties)
+        certificate = encode(case.certificate)
+        move(case, "certificate complete")
+        self.write(
+            "released",
+            Released(session=case.session, certificate=certificate, signatures=signatures),
+        )
+        self.emit(case, "released", "", f"certificate signed by all {len(signatures)} parties")
+        self.effects.append(ResumeSession(case.session, certificate, signatures))
+
+    def signed_by(self, member: str, certificate: Certificate, signature: bytes) -> bool:
+        assert self.feeds.roster is not None
+        key = self.feeds.roster.member(member).log_key
+        try:
+            verify_signature(
+                key, certificate.network, "certificate", certificate_hash(certificate), signature
+            )
+        except LogError:
+            return False
+        return True
+
+    def on_ended(self, event: SessionEnded) -> None:
+        case = self.case_of(event.session)
+        if case is None or case.final:
+            return
+        move(case, "answer read" if event.released else "nothing passed")
+        if event.released:
+            self.write("answered", Answered(session=case.session, answer_hash=event.answer_hash))
+        else:
+            self.write("withheld", Withheld(session=case.session, reason="no unit passed"))
+        self.emit(case, case.state, "", "the answer is opened" if event.released else "nothing passed")
+
+    def on_stopped(self, event: SessionStopped) -> None:
+        case = self.case_of(event.session)
+        if case is not None and not case.final:
+            self.stop(case, event.code, event.why, event.waited_for, event.told_by)
+
+    def stop(self, case: Case, code: int, why: str, waited_for: str, told_by: str) -> None:
+        """End the attempt, say so to the others, and put it on record."""
+        move(case, "ended")
+        case.ended, case.secret = EndedNote(code, why, waited_for), b""
+        if case.session:
+            self.effects.append(StopSession(case.session, code, why, waited_for, told_by))
+            for peer in case.study.parties:
+                if peer in self.up and peer not in {self.name, told_by}:
+                    self.effects.append(Send(peer, End(case.session, code, why, waited_for)))
+        self.emit(case, "ended", waited_for, why, _error(code, why, waited_for, ""))
+        if self.name in case.study.parties:
+            self.write("ended", Ended(study=case.id, code=code, why=why, waited_for=waited_for))
+
+    # ---- looking up ----
+
+    def case_of(self, session: bytes) -> Case | None:
+        found = [case for case in self.cases.values() if case.session == session]
+        return found[0] if found else None
+
+    def open_cases(self, member: str) -> list[Case]:
+        return [
+            case
+            for _, case in sorted(self.cases.items())
+            if member in case.study.parties and not case.final
+        ]
+
+    def emit(
+        self,
+        case: Case,
+        event: str,
+        member: str,
+        text: str,
+        error: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.effects.append(Emit(case.id, event, member, text, error))
+
+
+def _agreed(note: Ready) -> tuple[int, int, bytes, bytes]:
+    """What must be the same in all ready entries of one attempt."""
+    return note.attempt, note.epoch, note.consents, note.program
+
+
+def _error(code: int, message: str, member: str, would_pass: str) -> dict[str, Any]:
+    cls = error_tree().get(code, P2pmpcError)
+    return cls(message, next=would_pass, member=member or None).to_json()
+
+
+HANDLERS: Mapping[type, Callable[[Core, Any], None]] = {
+    Founded: Core.on_founded,
+    DatasetAdded: Core.on_dataset,
+    PolicySet: Core.on_policy,
+    Proposed: Core.on_proposed,
+    LinkMade: Core.on_link_made,
+    LinkLost: Core.on_link_lost,
+    Received: Core.on_received,
+    TimerFired: Core.on_timer,
+    SessionPaused: Core.on_paused,
+    SessionEnded: Core.on_ended,
+    SessionStopped: Core.on_stopped,
+}
+
+APPLIES: Mapping[type, Callable[[Core, str, Known, Any], None]] = {
+    DatasetNote: Core.apply_dataset,
+    StudyNote: Core.apply_study,
+    Consent: Core.apply_consent,
+    Refusal: Core.apply_refusal,
+    Ready: Core.apply_ready,
+    Release: Core.apply_release,
+    Ended: Core.apply_ended,
+}
+
+_ = (Roster, Want, Shelf)

@@ -1,0 +1,69 @@
+"""The engine in one process: data sets in this heap, kernels on threads. No isolation.
+
+Four things are asked of an engine: load a data set, hand out its rows to a session on the same
+machine, lend threads for kernels, say how much memory was used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from nodes.data.dataset import Snapshot, load
+from p2pmpc.dictionary import Dictionary
+from p2pmpc.errors import NotFound
+
+__all__ = ["THREADS", "DatasetFacts", "LocalEngine"]
+
+THREADS = 4  # one steps the generator, the others run kernels; more gain nothing on two cores
+SALT_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """What the owner is told of a data set that was read. Stays on this machine."""
+
+    rows: int
+    notes: tuple[str, ...]
+    commitment: bytes
+
+
+class LocalEngine:
+    """Owns the snapshots and the threads."""
+
+    def __init__(self, member: str, randomness: Callable[[int], bytes]) -> None:
+        self._member = member
+        self._randomness = randomness
+        self._snapshots: dict[str, Snapshot] = {}
+        self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kernel")
+
+    def __repr__(self) -> str:
+        return f"LocalEngine({self._member}, {len(self._snapshots)} data sets)"
+
+    async def load_dataset(self, dictionary: Dictionary, paths: tuple[str, ...]) -> DatasetFacts:
+        """Read and check; nothing is kept unless all of it is sound. Raises BadData."""
+        loop = asyncio.get_running_loop()
+        files = [Path(path) for path in paths]
+        snapshot = await loop.run_in_executor(self.threads, load, files, dictionary, self._member)
+        self._snapshots[dictionary.name] = snapshot
+        commitment = snapshot.commitment(self._randomness(SALT_BYTES))
+        return DatasetFacts(snapshot.rows, tuple(snapshot.notes), commitment)
+
+    def snapshots(self, names: tuple[str, ...]) -> Mapping[str, Snapshot]:
+        """The rows of these data sets. Raises NotFound naming the first that is not loaded."""
+        for name in names:
+            if name not in self._snapshots:
+                raise NotFound(f"the data set {name!r} is not loaded here", member=self._member)
+        return {name: self._snapshots[name] for name in names}
+
+    def peak_memory(self) -> int:
+        """Bytes that this process held at most."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    def close(self) -> None:
+        self.threads.shutdown(wait=False, cancel_futures=True)
+        self._snapshots.clear()

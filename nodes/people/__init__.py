@@ -1,0 +1,1 @@
+"""What people on this machine can ask of their node."""

@@ -1,0 +1,454 @@
+"""The plain asyncio shell of a node: carries out what the core decides, in the order it says.
+
+`build_node` wires the whole node; nothing is made anywhere else. One task, the event loop, owns
+everything here; sessions and reading data use threads and come back by `take`.
+
+A failed write to the store ends the node: the core has moved on, the disk has not, so nothing more
+may be signed or sent by this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nodes.core.effects import (
+    Append,
+    Connect,
+    DatasetAdded,
+    Effect,
+    Emit,
+    Event,
+    Founded,
+    LinkLost,
+    LinkMade,
+    PolicySet,
+    Proposed,
+    Received,
+    ResumeSession,
+    Send,
+    SessionEnded,
+    SessionPaused,
+    SessionStopped,
+    SetTimer,
+    StartSession,
+    StopSession,
+    TimerFired,
+)
+from nodes.core.feeds import Feeds
+from nodes.core.node import Core
+from nodes.engine.local import LocalEngine
+from nodes.people.stories import Stories
+from nodes.session.session import Brief, Outcome, Session
+from nodes.store.record import RecordStore
+from nodes.transport.transport import (
+    LinkDown,
+    LinkUp,
+    MailIn,
+    MemberAddress,
+    PeerRefused,
+    SessionUnknown,
+    Transport,
+)
+from nodes.transport.transport import Event as TransportEvent
+from nodes.transport.transport import Received as MessageIn
+from p2pmpc.certificate import certificate_hash
+from p2pmpc.dictionary import Dictionary
+from p2pmpc.errors import Aborted, LocalError, NotFound, P2pmpcError, StoreFailed
+from p2pmpc.identity import Card, SecretKeys, Signer, check_card
+from p2pmpc.policy import Policy, parse_policy
+from p2pmpc.settings import Settings
+from p2pmpc.study import Study
+from protocols.abort import Abort
+
+__all__ = ["Node", "build_node"]
+
+WATCH_EVERY_S = 0.25  # how often waits are looked at; far below every limit on waiting
+NAME_AFTER_S = 2.0  # who is waited for is said once a wait is longer than a hiccup
+
+
+@dataclass(slots=True)
+class Running:
+    """A session on this machine. `resume` is set while it pauses for the record."""
+
+    session: Session
+    task: asyncio.Task[None] | None = None
+    resume: asyncio.Future[ResumeSession] | None = None
+    started: float = 0.0
+    named: dict[str, float] = field(default_factory=dict)  # peer -> when it was last named
+
+
+@dataclass(slots=True)
+class Node:
+    """One member's running node."""
+
+    name: str
+    settings: Settings
+    core: Core
+    store: RecordStore
+    transport: Transport
+    engine: LocalEngine
+    stories: Stories
+    clock: Callable[[], float]
+    wall_ms: Callable[[], int]
+    signer: Signer
+    card: bytes
+    log: Any
+    running: dict[bytes, Running] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    costs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    failure: P2pmpcError | None = None
+
+    # ---- events in, effects out ----
+
+    def take(self, event: Event) -> None:
+        """One event through the core. Raises what the core refuses; a store failure ends the node."""
+        self.alive()
+        for effect in self.core.handle(self.wall_ms(), event):
+            self.carry_out(effect)
+
+    def alive(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    def carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Append(entries):
+                self.append(entries)
+            case Send(peer, message):
+                self.transport.send(peer, message)
+            case Connect(members):
+                self.transport.connect(members)
+            case SetTimer(name, after_s):
+                self.set_timer(name, after_s)
+            case StartSession(order):
+                self.start_session(Brief.of(order, self.core))
+            case ResumeSession(session):
+                self.resume(session, effect)
+            case StopSession():
+                self.stop_session(effect)
+            case Emit(study, event, member, text, error):
+                self.stories.tell(study, event, member, text, error)
+                self.log.info("story", study=study, step=event, member=member)
+
+    def append(self, entries: Any) -> None:
+        try:
+            self.store.append(entries)
+        except StoreFailed as fault:
+            self.fail(fault)
+            raise
+
+    def fail(self, fault: P2pmpcError) -> None:
+        """The record cannot be written: stop before anything else is signed or sent."""
+        self.failure = fault
+        self.log.error("store failed", code=fault.code)
+        for study, case in sorted(self.core.cases.items()):
+            if not case.final:
+                self.stories.tell(study, "ended", self.name, fault.message, fault.to_json())
+        for running in self.running.values():
+            running.session.stop(fault)
+
+    def set_timer(self, name: str, after_s: float) -> None:
+        if name in self.timers:
+            self.timers[name].cancel()
+        loop = asyncio.get_running_loop()
+        self.timers[name] = loop.call_later(after_s, self.fire, name)
+
+    def fire(self, name: str) -> None:
+        self.timers.pop(name, None)
+        self.take_safely(TimerFired(name))
+
+    def take_safely(self, event: Event) -> None:
+        """For events that nobody waits for: a fault is logged, a failed node stays silent."""
+        try:
+            self.take(event)
+        except P2pmpcError as fault:
+            self.log.warning("event refused", code=fault.code, kind=type(event).__name__)
+
+    # ---- the transport's events ----
+
+    def on_transport(self, event: TransportEvent) -> None:
+        match event:
+            case LinkUp(peer):
+                self.log.info("link up", peer=peer)
+                self.take_safely(LinkMade(peer))
+            case LinkDown(peer):
+                self.log.info("link down", peer=peer)
+                self.take_safely(LinkLost(peer, event.reason))
+            case MessageIn(peer, message):
+                self.take_safely(Received(peer, message))
+            case MailIn(session, peer, name, data):
+                if session in self.running:
+                    self.running[session].session.mailbox.put(peer, name, data)
+            case SessionUnknown(session, peer):
+                self.lost_session(session, peer)
+            case PeerRefused():
+                self.log.warning("peer refused", what=event.what)
+
+    def lost_session(self, session: bytes, peer: str) -> None:
+        if session in self.running:
+            text = f"{peer} no longer knows this run: its process was started again"
+            self.take_safely(SessionStopped(session, 402, text, peer, ""))
+
+    # ---- sessions ----
+
+    def start_session(self, brief: Brief) -> None:
+        session = Session.prepare(brief, self.engine, self.transport, self.core.randomness)
+        running = Running(session, started=self.clock())
+        self.running[brief.order.session] = running
+        peers = tuple(p for p in brief.order.parties if p != self.name)
+        self.transport.open_session(brief.order.session, peers)
+        running.task = asyncio.get_running_loop().create_task(self.run_session(running))
+
+    async def run_session(self, running: Running) -> None:
+        order = running.session.brief.order
+        watch = asyncio.get_running_loop().create_task(self.watch(running))
+        try:
+            outcome = await running.session.run(lambda pause: self.pause(running, pause))
+            self.outcomes[order.study] = outcome
+            self.take(SessionEnded(order.session, outcome.answer_hash, outcome.released))
+        except (Abort, P2pmpcError) as fault:
+            self.ended_early(order.session, fault)
+        except Exception:
+            self.log.exception("session fault")
+            self.ended_early(order.session, P2pmpcError("an internal fault ended the run"))
+        finally:
+            watch.cancel()
+            self.count_cost(running)
+            await self.transport.close_session(order.session)
+            self.running.pop(order.session, None)
+
+    def ended_early(self, session: bytes, fault: Abort | P2pmpcError) -> None:
+        if self.failure is not None:
+            return
+        code, why, who = explain_fault(fault)
+        self.take_safely(SessionStopped(session, code, why, who, ""))
+
+    async def pause(self, running: Running, pause: Any) -> ResumeSession:
+        running.resume = asyncio.get_running_loop().create_future()
+        session = running.session.brief.order.session
+        self.take(SessionPaused(session, pause.kind, pause.facts))
+        try:
+            return await running.resume
+        finally:
+            running.resume = None
+
+    def resume(self, session: bytes, effect: ResumeSession) -> None:
+        running = self.running.get(session)
+        if running is not None and running.resume is not None and not running.resume.done():
+            running.resume.set_result(effect)
+
+    def stop_session(self, effect: StopSession) -> None:
+        running = self.running.get(effect.session)
+        if running is None:
+            return
+        fault = Aborted(effect.why, member=effect.waited_for or None)
+        running.session.stop(fault)
+        if running.resume is not None and not running.resume.done():
+            running.resume.set_exception(fault)
+
+    def count_cost(self, running: Running) -> None:
+        order = running.session.brief.order
+        self.costs[order.study] = {
+            "seconds": round(self.clock() - running.started, 4),
+            "rounds": running.session.toll.rounds,
+            "bytes_sent": self.transport.session_bytes(order.session),
+            "peak_memory": self.engine.peak_memory(),
+        }
+
+    # ---- waits ----
+
+    async def watch(self, running: Running) -> None:
+        """Name who is waited for; end the attempt when a peer's time is up."""
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            for peer in self.waited_for(running):
+                self.judge(running, peer)
+            if self.clock() - running.started > self.settings.attempt_deadline_s:
+                late = self.waited_for(running)
+                self.overdue(running, late[0] if late else "", "the attempt's deadline has passed")
+
+    def waited_for(self, running: Running) -> tuple[str, ...]:
+        if running.resume is not None:
+            case = self.core.cases[running.session.brief.order.study]
+            return tuple(p for p in case.study.parties if p not in case.releases)
+        return running.session.mailbox.missing
+
+    def judge(self, running: Running, peer: str) -> None:
+        link = self.transport.link_state(peer)
+        if link.up:
+            running.named.pop(peer, None)
+            return
+        down_s = self.clock() - link.since
+        limit_s = self.settings.refused_grace_s if link.refused else self.settings.link_grace_s
+        address = self.transport.address_of(peer)
+        if down_s > limit_s:
+            self.overdue(running, peer, f"not heard for {down_s:.0f} s at {address}: {link.reason}")
+        elif down_s > NAME_AFTER_S and self.clock() - running.named.get(peer, 0.0) > 5.0:
+            running.named[peer] = self.clock()
+            text = f"waiting for {peer} at {address} ({link.reason}); {limit_s - down_s:.0f} s left"
+            self.stories.tell(running.session.brief.order.study, "waiting", peer, text, None)
+
+    def overdue(self, running: Running, peer: str, why: str) -> None:
+        session = running.session.brief.order.session
+        self.take_safely(SessionStopped(session, 402, f"{peer}: {why}" if peer else why, peer, ""))
+
+    # ---- what people ask ----
+
+    def status(self) -> dict[str, Any]:
+        roster = self.core.feeds.roster
+        return {
+            "name": self.name,
+            "fingerprint": check_card(self.card).fingerprint,
+            "members": list(roster.names) if roster else [],
+            "links": sorted(self.core.up),
+            "datasets": sorted(self.core.commitments),
+            "studies": {study: case.state for study, case in sorted(self.core.cases.items())},
+            "failure": self.failure.to_json() if self.failure else None,
+        }
+
+    def found(self, title: str, cards: tuple[bytes, ...]) -> str:
+        self.take(Founded(title, cards))
+        assert self.core.feeds.roster is not None
+        return self.core.feeds.roster.network.hex()
+
+    async def add_data(self, paths: tuple[str, ...], dictionary: bytes) -> dict[str, Any]:
+        self.alive()
+        described = Dictionary.from_bytes(dictionary)
+        facts = await self.engine.load_dataset(described, paths)
+        self.take(DatasetAdded(described, facts.commitment))
+        return {"rows": facts.rows, "notes": list(facts.notes)}
+
+    def set_policy(self, text: str) -> None:
+        self.take(PolicySet(parse_policy(text, "policy")))
+
+    def propose(self, study: bytes) -> str:
+        proposed = Study.from_bytes(study)
+        signature = self.signer.sign(self.network, "study", proposed.hash)
+        self.take(Proposed(study, self.signer.public, signature))
+        return proposed.id
+
+    @property
+    def network(self) -> bytes:
+        roster = self.core.feeds.roster
+        if roster is None:
+            raise NotFound("this node belongs to no network yet")
+        return roster.network
+
+    def case(self, study: str) -> Any:
+        if study not in self.core.cases:
+            raise NotFound(f"study {study} is not known here")
+        return self.core.cases[study]
+
+    def state_of(self, study: str) -> str:
+        """running, answered, withheld, refused or aborted."""
+        if self.failure is not None:
+            return "aborted"
+        if study not in self.core.cases:
+            return "running"
+        state = self.core.cases[study].state
+        words = {"answered": "answered", "withheld": "withheld", "refused": "refused"}
+        return "aborted" if state == "failed" else words.get(state, "running")
+
+    def result(self, study: str) -> dict[str, Any]:
+        self.alive()
+        case = self.case(study)
+        outcome = self.outcomes.get(study)
+        if outcome is not None and outcome.answer is not None and case.final:
+            return outcome.answer
+        raise NotFound(f"study {study} has no answer here (it is {case.state})")
+
+    def receipt(self, study: str) -> bytes:
+        outcome = self.outcomes.get(study)
+        if outcome is None or not outcome.receipt:
+            raise NotFound(f"study {study} has no receipt here")
+        return outcome.receipt
+
+    def cost(self, study: str) -> dict[str, Any]:
+        return self.costs.get(study, {})
+
+    def export(self) -> bytes:
+        from nodes.people.bundle import export_bundle
+
+        receipts = tuple(o.receipt for _, o in sorted(self.outcomes.items()) if o.receipt)
+        return export_bundle(self.core, self.store, self.signer, receipts, self.wall_ms())
+
+    def ask_to_stop(self) -> None:
+        self.stopping.set()
+
+    async def close(self) -> None:
+        """End sessions, links and the store, in this order."""
+        for running in list(self.running.values()):
+            running.session.stop(LocalError("this node is stopping"))
+        for handle in self.timers.values():
+            handle.cancel()
+        await self.transport.close()
+        self.engine.close()
+        self.store.close()
+
+
+def explain_fault(fault: Abort | P2pmpcError) -> tuple[int, str, str]:
+    """An error code, a sentence and a member's name for what ended a run."""
+    if isinstance(fault, Abort):
+        code = ABORT_CODES.get(type(fault).__name__, 401)
+        return code, str(fault), fault.party
+    return fault.code, fault.message, str(fault.where.get("member", ""))
+
+
+ABORT_CODES: Mapping[str, int] = {
+    "Missing": 402,
+    "Misbehaved": 403,
+    "Suspected": 404,
+    "Inconsistent": 401,
+}
+
+_ = (certificate_hash, Card)
+
+
+def build_node(
+    settings: Settings,
+    keys: SecretKeys,
+    card: bytes,
+    policy: Policy,
+    clock: Callable[[], float],
+    wall_ms: Callable[[], int],
+    randomness: Callable[[int], bytes],
+    store: RecordStore,
+    transport: Transport,
+    engine: LocalEngine,
+    make_key_pair: Callable[[bytes], tuple[bytes, bytes]],
+    log: Any,
+) -> Node:
+    """The whole node, wired."""
+    name = settings.name
+    signer = Signer(keys.log_seed)
+    feeds = Feeds(name, signer, randomness, store)
+    core = Core(name, settings, feeds, signer, randomness, make_key_pair, policy)
+    stories = Stories(clock)
+    return Node(
+        name,
+        settings,
+        core,
+        store,
+        transport,
+        engine,
+        stories,
+        clock,
+        wall_ms,
+        signer,
+        card,
+        log,
+    )
+
+
+def addresses(core: Core) -> Mapping[str, MemberAddress]:
+    """Where the roster's members are, by the cards that founded the network."""
+    found = {}
+    for data in core.cards:
+        card = check_card(data)
+        found[card.name] = MemberAddress(card.certificate, card.address)
+    return found
