@@ -1,0 +1,91 @@
+"""The driver: two real drivers on one loop, joined by their mailboxes."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from nodes.session.driver import Driver, Toll
+from nodes.session.mailbox import Mailbox
+from protocols.abort import Missing
+from protocols.party import Expect, Pause, Round, together
+
+PARTIES = ("north", "south")
+ONE_WORD = Expect("uint64", (1,))
+
+
+def exchange(me, value, closed):
+    """Adds both parties' words, then waits for the record."""
+    peer = PARTIES[1 - PARTIES.index(me)]
+    try:
+        heard = yield Round({(peer, "word"): np.array([value], np.uint64)}, {(peer, "word"): ONE_WORD})
+        yield Pause("checked", {"sum": value})
+        yield Round()
+        return value + int(heard[peer, "word"][0])
+    finally:
+        closed.append(me)
+
+
+def pair(protocols, pauses=None):
+    boxes = {me: Mailbox(me, PARTIES, {"word"}) for me in PARTIES}
+    threads = ThreadPoolExecutor(2)
+
+    def driver(me):
+        async def post(peer, name, data):
+            boxes[peer].put(me, name, data)
+
+        async def pause(step):
+            if pauses is not None:
+                pauses.append((me, step.kind))
+
+        return Driver(protocols[me], boxes[me], post, pause, threads, Toll())
+
+    return boxes, {me: driver(me) for me in PARTIES}
+
+
+def test_two_drivers_finish_with_the_same_sum():
+    closed, pauses = [], []
+    boxes, drivers = pair({"north": exchange("north", 2, closed), "south": exchange("south", 3, closed)}, pauses)
+
+    async def scene():
+        return await asyncio.gather(*(drivers[me].run() for me in PARTIES))
+
+    assert asyncio.run(scene()) == [5, 5]
+    assert sorted(pauses) == [("north", "checked"), ("south", "checked")]
+    assert drivers["north"].toll.rounds == 1
+    assert sorted(closed) == ["north", "south"]
+
+
+def test_protocols_in_the_same_rounds_are_told_apart_by_their_names():
+    def both(me, first, second):
+        peer = PARTIES[1 - PARTIES.index(me)]
+
+        def one(value):
+            heard = yield Round({(peer, "word"): np.array([value], np.uint64)}, {(peer, "word"): ONE_WORD})
+            return int(heard[peer, "word"][0])
+
+        return together({"a": one(first), "b": one(second)})
+
+    boxes, drivers = pair({"north": both("north", 1, 2), "south": both("south", 3, 4)})
+
+    async def scene():
+        return await asyncio.gather(*(drivers[me].run() for me in PARTIES))
+
+    assert asyncio.run(scene()) == [{"a": 3, "b": 4}, {"a": 1, "b": 2}]
+    assert drivers["north"].toll.rounds == 1
+
+
+def test_a_fault_from_outside_ends_the_wait_and_closes_the_generator():
+    closed = []
+    boxes, drivers = pair({"north": exchange("north", 2, closed), "south": exchange("south", 3, closed)})
+
+    async def scene():
+        task = asyncio.create_task(drivers["north"].run())
+        await asyncio.sleep(0.05)
+        boxes["north"].fail(Missing("south", "not heard for 20 s"))
+        with pytest.raises(Missing, match="south"):
+            await task
+
+    asyncio.run(scene())
+    assert closed == ["north"]
