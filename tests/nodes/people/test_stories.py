@@ -1,0 +1,41 @@
+"""A study's story: lines are numbered, and a reader may wait for the next."""
+
+import asyncio
+import time
+
+from nodes.people.stories import LINES_MAX, Stories
+
+
+def test_a_reader_gets_what_came_after_the_line_it_knows():
+    stories = Stories(time.monotonic)
+    for step in ("proposed", "consented", "started"):
+        stories.tell("s", step, "north", "", None)
+    lines = asyncio.run(stories.after("s", 1, 0.0))
+    assert [line.event for line in lines] == ["consented", "started"]
+    assert [line.n for line in lines] == [2, 3]
+
+
+def test_a_reader_is_woken_by_the_next_line():
+    async def scene():
+        stories = Stories(time.monotonic)
+        asyncio.get_running_loop().call_later(0.05, stories.tell, "s", "started", "", "", None)
+        began = time.monotonic()
+        lines = await stories.after("s", 0, 5.0)
+        return [line.event for line in lines], time.monotonic() - began
+
+    events, waited = asyncio.run(scene())
+    assert events == ["started"]
+    assert waited < 2.0
+
+
+def test_a_reader_who_waits_in_vain_gets_nothing_and_leaves_nothing_behind():
+    stories = Stories(time.monotonic)
+    assert asyncio.run(stories.after("s", 0, 0.05)) == []
+    assert not stories.waiters
+
+
+def test_a_story_has_an_end():
+    stories = Stories(time.monotonic)
+    for _ in range(LINES_MAX + 1):
+        stories.tell("s", "waiting", "south", "", None)
+    assert len(stories.lines["s"]) == LINES_MAX
