@@ -1,0 +1,182 @@
+"""The words of the command line as one tree. A word that this version does not know yet is listed as
+coming and refused by name: never ignored, never guessed.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from p2pmpc.cli.output import Progress, Reply, failed, perform, show_reply
+from p2pmpc.errors import Aborted, NotBuilt, WrongUsage
+
+__all__ = ["COMING", "command_tree", "progress", "run", "spoken"]
+
+ABOUT = (
+    "Joint statistics over data that stays where it is: no server, no dealer, one signed record."
+)
+
+COMING: Mapping[str, Mapping[str, str]] = {
+    "node": {
+        "new": "make a node's keys and settings",
+        "start": "run the node",
+        "stop": "end the node",
+        "status": "who is linked, what waits",
+        "doctor": "look for what would go wrong",
+        "files": "where settings, keys, record and log are",
+    },
+    "network": {
+        "found": "found a network from members' cards",
+        "join": "join with an invitation",
+        "members": "the roster",
+        "admit": "sign an admission",
+        "expel": "sign an expulsion",
+        "leave": "leave in good order",
+    },
+    "data": {
+        "add": "offer a data set to the node",
+        "list": "the data sets of the node",
+        "withdraw": "withdraw rows or a data set from future studies",
+        "remove": "forget a data set",
+    },
+    "study": {
+        "propose": "sign a study and give it to a node",
+        "list": "the studies that the node knows",
+        "approve": "consent to a study",
+        "refuse": "refuse a study with a reason",
+        "result": "a recipient's answer",
+        "export": "a study with its record",
+    },
+    "budget": {"show": "what is spent and left"},
+    "log": {"export": "this node's record as one file"},
+    "keys": {
+        "show": "fingerprints",
+        "rotate": "replace a key",
+        "revoke": "declare a key compromised",
+    },
+    "sim": {"run": "a whole network in one process", "predict": "what a study would cost"},
+}
+
+GROUPS: Mapping[str, str] = {
+    "study": "write, check, show and verify studies",
+    "data": "describe and check data files",
+    "log": "verify and read signed records",
+    "node": "this organisation's node (coming)",
+    "network": "the members (coming)",
+    "budget": "privacy budgets (coming)",
+    "keys": "this organisation's keys (coming)",
+    "sim": "simulated networks (coming)",
+}
+
+
+def spoken(
+    group: click.Group,
+    name: str,
+    help: str,  # noqa: A002  click's own word
+) -> Callable[[Callable[..., Reply]], Callable[..., Reply]]:
+    """Register a function that returns a Reply; adds --json and --debug to its options."""
+
+    def register(function: Callable[..., Reply]) -> Callable[..., Reply]:
+        full = name if group.name == "p2pmpc" else f"{group.name} {name}"
+
+        @functools.wraps(function)
+        def command(as_json: bool, debug: bool, **options: Any) -> int:
+            click.get_current_context().meta["as_json"] = as_json
+            return perform(full, as_json, debug, lambda: function(**options))
+
+        shown = click.option(
+            "--json", "as_json", is_flag=True, help="one JSON object, nothing else"
+        )
+        traced = click.option(
+            "--debug", is_flag=True, help="write an error's traceback to a file and name the file"
+        )
+        group.command(name, help=help)(shown(traced(command)))
+        return function
+
+    return register
+
+
+def progress() -> Progress:
+    """Where the running command says how far it is: nowhere with --json."""
+    return Progress(silent=click.get_current_context().meta["as_json"])
+
+
+def run(words: Sequence[str]) -> int:
+    """Parse and carry out one command line; returns its exit code."""
+    tree = command_tree()
+    as_json = "--json" in words
+    try:
+        found = tree.main(list(words), prog_name="p2pmpc", standalone_mode=False)
+    except click.NoArgsIsHelpError as fault:
+        return _help_as_error(fault, words, as_json)
+    except click.UsageError as fault:
+        return show_reply(failed(_spoken_words(words), _wrong(fault)), as_json)
+    except click.ClickException as fault:
+        return show_reply(failed(_spoken_words(words), WrongUsage(fault.message)), as_json)
+    except (click.Abort, KeyboardInterrupt):
+        return show_reply(failed(_spoken_words(words), Aborted("stopped by you")), as_json)
+    return found if isinstance(found, int) else 0
+
+
+def _help_as_error(fault: click.UsageError, words: Sequence[str], as_json: bool) -> int:
+    """A group without its word: the list of words, as wrong usage."""
+    if not as_json and fault.ctx is not None:
+        click.echo(fault.ctx.get_help(), err=True)
+    missing = WrongUsage("a word is missing", next="p2pmpc --help lists the words.")
+    return show_reply(failed(_spoken_words(words), missing), as_json)
+
+
+def _wrong(fault: click.UsageError) -> WrongUsage:
+    path = fault.ctx.command_path if fault.ctx is not None else "p2pmpc"
+    return WrongUsage(fault.format_message(), next=f"{path} --help shows how it is used.")
+
+
+def _spoken_words(words: Sequence[str]) -> str:
+    """The command as far as it is one: for the `command` field of a reply."""
+    known = [word for word in words[:2] if not word.startswith("-")]
+    tree = command_tree()
+    if not known or known[0] not in tree.commands:
+        return "p2pmpc"
+    group = tree.commands[known[0]]
+    if isinstance(group, click.Group) and len(known) == 2 and known[1] in group.commands:
+        return " ".join(known)
+    return known[0]
+
+
+def command_tree() -> click.Group:
+    """Every word of the interface, those that are coming included."""
+    from p2pmpc.cli import data, demo, explain, log, rehearse, study
+
+    settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    root = click.Group("p2pmpc", help=ABOUT, no_args_is_help=True, context_settings=settings)
+    for module in (demo, rehearse, explain):
+        module.register(root)
+    groups = {
+        name: click.Group(name, help=text, no_args_is_help=True) for name, text in GROUPS.items()
+    }
+    for name, group in groups.items():
+        root.add_command(group)
+    for name, noun in (("study", study), ("data", data), ("log", log)):
+        noun.register(groups[name])
+    for name, verbs in COMING.items():
+        for verb, text in verbs.items():
+            _coming(groups[name], verb, text)
+    return root
+
+
+def _coming(group: click.Group, verb: str, text: str) -> None:
+    name = f"{group.name} {verb}"
+
+    def refuse(**ignored: Any) -> NoReturn:
+        raise NotBuilt(
+            f"`p2pmpc {name}` is not part of this version yet",
+            next="`p2pmpc rehearse` runs a whole study among local nodes today.",
+        )
+
+    spoken(group, verb, f"{text} (coming)")(
+        click.argument("words", nargs=-1, type=click.UNPROCESSED)(refuse)
+    )
+    group.commands[verb].context_settings["ignore_unknown_options"] = True

@@ -1,0 +1,481 @@
+"""A study rehearsed on one machine: one real node process per member, mutual TLS on loopback.
+
+What a rehearsal is for: the same study file, checks, protocols and record as among organisations,
+before anybody is asked. What it is not: a protection between its sites, since one machine and one
+user hold them all.
+
+Steps: start all nodes at once, exchange cards, load every member's data at once, set the rules,
+propose, follow the story of all nodes, collect the answer, receipts, costs and records, end the
+nodes. Every step has a deadline; the first error ends all. Whatever happens, and whenever, no
+process and no temporary file is left.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from p2pmpc.dictionary import Dictionary
+from p2pmpc.errors import Aborted, LocalError, NotFound, P2pmpcError, error_from_json
+from p2pmpc.folder import private_folder, write_atomically
+from p2pmpc.study import Study
+from simulations.process import Command, MemberProcess, end_all, start
+from simulations.sites import Site, check_sites
+from simulations.workers import Stop, gather
+
+__all__ = ["OUT_NAMES", "Limits", "Progress", "Rehearsal", "SiteFacts", "rehearse", "save"]
+
+OUT_NAMES = ("answer.json", "receipt", "log.bundle")
+FINAL = frozenset({"answered", "withheld", "refused", "aborted"})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds that each step may take at most. A study's own waits end well before `study_s`."""
+
+    start_s: float = 60.0  # a cold cache on a busy machine
+    network_s: float = 20.0
+    data_s: float = 600.0
+    propose_s: float = 20.0
+    study_s: float = 3600.0
+    after_first_s: float = 30.0  # from the first member's end to the last one's
+    after_fault_s: float = 0.5  # for the others' accounts of what went wrong
+    collect_s: float = 60.0
+    poll_s: float = 5.0  # a reader of a story asks again
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One line for a person: what happens, and who is waited for."""
+
+    step: str
+    member: str
+    text: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFacts:
+    """What one owner is told about its own data; shown by a rehearsal because it plays all owners."""
+
+    rows: int
+    notes: tuple[str, ...]
+    duplicates: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """The end of a rehearsal. `answer` is the object of the interface; bytes by member."""
+
+    study: str
+    answer: dict[str, Any]
+    receipts: Mapping[str, bytes]
+    bundles: Mapping[str, bytes]
+    cost: Mapping[str, Any]
+    sites: Mapping[str, SiteFacts]
+    files: tuple[Path, ...] = ()
+
+    @property
+    def receipt(self) -> bytes:
+        """The first recipient's."""
+        return next(iter(self.receipts.values()))
+
+    @property
+    def bundle(self) -> bytes:
+        """The first member's record."""
+        return next(iter(self.bundles.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A checked rehearsal: nothing in it can be wrong usage any more."""
+
+    study: Study
+    members: tuple[str, ...]
+    sites: Mapping[str, Site]
+    dictionaries: Mapping[str, Mapping[str, Dictionary]]  # member -> data set -> description
+    policies: Mapping[str, str]  # member -> its rules as TOML; absent: a rehearsal's own
+    command: Command
+    limits: Limits
+
+
+Describe = Callable[[Study, Mapping[str, Site]], Mapping[str, Mapping[str, Dictionary]]]
+
+
+def rehearse(
+    study: Study,
+    sites: Mapping[str, Site],
+    describe: Describe,
+    policies: Mapping[str, str],
+    out: Path | None,
+    command: Command,
+    limits: Limits,
+    stop: Stop,
+    on_progress: Callable[[Progress], None],
+) -> Rehearsal:
+    """Run the study among throw-away nodes; their answer, receipts, record and cost.
+
+    `describe` finds the dictionaries while the nodes start. Files go to `out`, whole or not at all.
+    Raises WrongUsage before anything starts; BadData, Refused, Aborted as the nodes report them;
+    MemberMissing for a node process that died.
+    """
+    began = time.monotonic()
+    members = check_sites(study, sites)
+    if out is not None:
+        _check_out(out)
+
+    def tell(step: str, member: str, text: str) -> None:
+        on_progress(Progress(step, member, text, time.monotonic() - began))
+
+    with private_folder() as folder:
+        stage = Stage([], stop, tell, limits)
+        try:
+            stage.start_all(members, folder, command)
+            dictionaries = stage.describe(lambda: describe(study, sites))
+            plan = Plan(study, members, sites, dictionaries, policies, command, limits)
+            found = stage.play(plan)
+        finally:
+            end_all(stage.nodes)
+    cost = {"seconds": round(time.monotonic() - began, 3), **found.cost}
+    done = Rehearsal(
+        found.study, found.answer, found.receipts, found.bundles, cost, found.sites, ()
+    )
+    return save(done, out) if out is not None else done
+
+
+@dataclass(slots=True)
+class Stage:
+    """The nodes of one rehearsal and what is done with them. Written by the main thread alone."""
+
+    nodes: list[MemberProcess]
+    stop: Stop
+    tell: Callable[[str, str, str], None]
+    limits: Limits
+    step: str = "while it started"
+    stories: list[Story] = field(default_factory=list)
+
+    def look(self) -> None:
+        """Raises when the user asked to stop or a node process has died."""
+        self.stop.check()
+        for one in self.nodes:
+            if one.dead() is not None:
+                raise one.missing(self.step)
+
+    def start_all(self, members: Sequence[str], folder: Path, command: Command) -> None:
+        """Start every process; they get ready while the dictionaries are found."""
+        self.tell("start", "", f"starting {len(members)} node processes: {', '.join(members)}")
+        for number, name in enumerate(members):
+            self.nodes.append(start(name, folder / f"n{number}", command))
+
+    def describe(
+        self, describe: Callable[[], Mapping[str, Mapping[str, Dictionary]]]
+    ) -> Mapping[str, Mapping[str, Dictionary]]:
+        """The members' dictionaries, found while the nodes start."""
+        deadline = time.monotonic() + self.limits.start_s
+        jobs: dict[str, Callable[[], Any]] = {one.name: _ready(one, deadline) for one in self.nodes}
+        jobs["\0dictionaries"] = describe
+        found = gather(jobs, self._look_at_start, self.limits.data_s, "starting")
+        return found["\0dictionaries"]  # type: ignore[no-any-return]
+
+    def _look_at_start(self) -> None:
+        # a node that cannot start says why on its ready line, then ends: let the reader tell it
+        self.stop.check()
+
+    def play(self, plan: Plan) -> Rehearsal:
+        """From cards to collected answers."""
+        self.step = "while the members met"
+        self._network()
+        self.step = "while it read its data"
+        facts = self._data(plan)
+        self.step = "while the study ran"
+        study = self._propose(plan)
+        state = self._follow(study)
+        return self._collect(plan, study, state, facts)
+
+    def _each(
+        self,
+        job: Callable[[MemberProcess], Any],
+        deadline_s: float,
+        what: str,
+        members: Sequence[str] | None = None,
+    ) -> dict[str, Any]:
+        chosen = [one for one in self.nodes if members is None or one.name in members]
+        return gather({one.name: _bound(job, one) for one in chosen}, self.look, deadline_s, what)
+
+    def _network(self) -> None:
+        limit = self.limits.network_s
+        cards = self._each(lambda one: one.client.get("/card", limit)["card"], limit, "its card")
+        body = {"cards": [cards[name] for name in sorted(cards)], "name": "rehearsal"}
+        self._each(lambda one: one.client.post("/network", body, limit), limit, "the network")
+        self.tell("network", "", f"{len(cards)} members hold each other's cards")
+
+    def _data(self, plan: Plan) -> dict[str, SiteFacts]:
+        def load(one: MemberProcess) -> SiteFacts:
+            return _load(one, plan, self.limits.data_s)
+
+        facts = self._each(load, self.limits.data_s, "reading its data")
+        for name in sorted(facts):
+            self.tell("data", name, f"{facts[name].rows} rows read and checked")
+            for note in facts[name].notes:
+                self.tell("data", name, note)
+        return facts
+
+    def _propose(self, plan: Plan) -> str:
+        limit = self.limits.propose_s
+
+        def rule(one: MemberProcess) -> None:
+            if one.name in plan.policies:
+                one.client.post("/policy", {"policy": plan.policies[one.name]}, limit)
+
+        self._each(rule, limit, "its policy")
+        proposer = self.nodes[0]
+        body = {"study": base64.b64encode(plan.study.to_bytes()).decode()}
+        study: str = self._each(
+            lambda one: one.client.post("/study", body, limit)["study"],
+            limit,
+            "the proposal",
+            [proposer.name],
+        )[proposer.name]
+        return study
+
+    def _follow(self, study: str) -> str:
+        """The state in which the study ended at all members. Raises what ended it early."""
+        news: queue.SimpleQueue[Story] = queue.SimpleQueue()
+        ended = threading.Event()
+        for one in self.nodes:
+            reader = _reader(one, study, news, ended, self.limits.poll_s)
+            threading.Thread(target=reader, daemon=True).start()
+        try:
+            return Follower(self, len(self.nodes)).follow(news)
+        finally:
+            ended.set()
+
+    def _collect(
+        self, plan: Plan, study: str, state: str, facts: Mapping[str, SiteFacts]
+    ) -> Rehearsal:
+        self.step = "while the answer was collected"
+        limit = self.limits.collect_s
+        recipients = [name for name in plan.members if name in plan.study.recipients]
+
+        def ask(what: str, members: Sequence[str]) -> dict[str, Any]:
+            return self._each(
+                lambda one: _or_none(lambda: one.client.study(study, what, limit)),
+                limit,
+                f"its {what}",
+                members,
+            )
+
+        answer = _one_answer(ask("result", recipients), state)
+        receipts = {
+            name: base64.b64decode(found["receipt"])
+            for name, found in sorted(ask("receipt", recipients).items())
+            if found is not None
+        }
+        cost = ask("cost", plan.members)
+        bundles = self._each(
+            lambda one: base64.b64decode(one.client.get("/log/export", limit)["bundle"]),
+            limit,
+            "its record",
+        )
+        return Rehearsal(study, answer, receipts, dict(sorted(bundles.items())), _sum(cost), facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One line of one node's story, or (event "") only the state of the study there."""
+
+    node: str
+    event: str
+    member: str
+    text: str
+    error: Mapping[str, Any] | None
+    state: str
+
+
+@dataclass(slots=True)
+class Follower:
+    """Reads all nodes' stories until the study has ended everywhere."""
+
+    stage: Stage
+    nodes: int
+    told: set[tuple[str, str, str]] = field(default_factory=set)
+    states: dict[str, str] = field(default_factory=dict)
+    fault: P2pmpcError | None = None
+
+    def follow(self, news: queue.SimpleQueue[Story]) -> str:
+        """Returns "answered" or "withheld"; raises what ended the study early."""
+        limits = self.stage.limits
+        deadline = time.monotonic() + limits.study_s
+        while True:
+            self.stage.look()
+            story = _next(news)
+            if story is not None:
+                deadline = min(deadline, time.monotonic() + self._hear(story))
+            ended = [state for state in self.states.values() if state in FINAL]
+            if len(ended) == self.nodes or time.monotonic() > deadline:
+                return self._conclude(len(ended) == self.nodes)
+
+    def _hear(self, story: Story) -> float:
+        """Note one line; how many seconds the rest may still take."""
+        limits = self.stage.limits
+        line = (story.event, story.member, story.text)
+        if story.event and line not in self.told:
+            self.told.add(line)
+            self.stage.tell(story.event, story.member, story.text)
+        if story.state:
+            self.states[story.node] = story.state
+        if story.error is not None and self.fault is None:
+            self.fault = error_from_json(dict(story.error))
+        if self.fault is not None or story.state in {"refused", "aborted"}:
+            return limits.after_fault_s
+        return limits.after_first_s if story.state in FINAL else limits.study_s
+
+    def _conclude(self, all_ended: bool) -> str:
+        if self.fault is not None:
+            raise self.fault
+        states = set(self.states.values())
+        if states & {"refused", "aborted"}:
+            who = sorted(n for n, s in self.states.items() if s in {"refused", "aborted"})
+            raise Aborted(f"the study ended early at {', '.join(who)}", member=who[0])
+        if not all_ended:
+            late = sorted({one.name for one in self.stage.nodes} - self._ended())
+            raise Aborted(
+                f"{', '.join(late)} did not end the study in time", member=late[0] if late else None
+            )
+        return "answered" if "answered" in states else "withheld"
+
+    def _ended(self) -> set[str]:
+        return {name for name, state in self.states.items() if state in FINAL}
+
+
+def save(done: Rehearsal, out: Path) -> Rehearsal:
+    """Write the answer, the receipt and the log bundle into `out`. Raises LocalError."""
+    _check_out(out)
+    data = [
+        json.dumps(done.answer, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n",
+        done.receipt if done.receipts else b"",
+        done.bundle,
+    ]
+    files = []
+    for name, content in zip(OUT_NAMES, data, strict=True):
+        if content:
+            write_atomically(out / name, content)
+            files.append(out / name)
+    return Rehearsal(
+        done.study,
+        done.answer,
+        done.receipts,
+        done.bundles,
+        done.cost,
+        done.sites,
+        tuple(files),
+    )
+
+
+def _check_out(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise LocalError(
+            f"the folder {out} cannot be made: {fault.strerror}",
+            file=str(out),
+            next="Choose another folder with --out.",
+        ) from None
+
+
+def _ready(one: MemberProcess, deadline: float) -> Callable[[], None]:
+    return lambda: one.wait_ready(deadline)
+
+
+def _bound(job: Callable[[MemberProcess], Any], one: MemberProcess) -> Callable[[], Any]:
+    return lambda: job(one)
+
+
+def _load(one: MemberProcess, plan: Plan, limit_s: float) -> SiteFacts:
+    """Load every data set that the study asks of this member."""
+    rows, notes, duplicates = 0, [], {}
+    for name in sorted(plan.dictionaries[one.name]):
+        dictionary = plan.dictionaries[one.name][name]
+        body = {
+            "name": name,
+            "paths": [str(plan.sites[one.name].files[name])],
+            "dictionary": base64.b64encode(dictionary.to_bytes()).decode(),
+        }
+        found = one.client.post("/data", body, limit_s)
+        rows += found["rows"]
+        notes += found.get("notes", [])
+        if found.get("duplicates"):
+            duplicates[name] = found["duplicates"]
+    return SiteFacts(rows, tuple(notes), duplicates)
+
+
+def _reader(
+    one: MemberProcess,
+    study: str,
+    news: queue.SimpleQueue[Story],
+    ended: threading.Event,
+    poll_s: float,
+) -> Callable[[], None]:
+    """A thread's body: one node's story into the queue until the study has ended there."""
+
+    def read() -> None:
+        after, state = 0, ""
+        while state not in FINAL and not ended.is_set():
+            try:
+                what = f"events?after={after}&wait={poll_s:g}"
+                found = one.client.study(study, what, poll_s + 10.0)
+            except P2pmpcError:
+                ended.wait(0.2)  # the main thread sees a dead process and names it
+                continue
+            for line in found["events"]:
+                after = max(after, line["n"])
+                error = line.get("error")
+                news.put(Story(one.name, line["event"], line["member"], line["text"], error, ""))
+            state = found["state"]
+            news.put(Story(one.name, "", "", "", None, state))
+
+    return read
+
+
+def _next(news: queue.SimpleQueue[Story]) -> Story | None:
+    try:
+        return news.get(timeout=0.02)
+    except queue.Empty:
+        return None
+
+
+def _or_none(ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    try:
+        return ask()
+    except NotFound:
+        return None
+
+
+def _one_answer(found: Mapping[str, dict[str, Any] | None], state: str) -> dict[str, Any]:
+    """The answer that all recipients hold. Raises when two of them differ."""
+    answers = {name: answer for name, answer in sorted(found.items()) if answer is not None}
+    if not answers:
+        raise Aborted(f"the study is {state}, but no recipient holds an answer")
+    first = next(iter(answers))
+    for name, answer in answers.items():
+        if answer["statistics"] != answers[first]["statistics"]:
+            raise P2pmpcError(f"{first} and {name} hold different answers")
+    return answers[first]
+
+
+def _sum(cost: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
+    """Cost as the interface lists it: rounds once, bytes and memory for each member."""
+    known = {name: one for name, one in sorted(cost.items()) if one}
+    return {
+        "study_seconds": max((one["seconds"] for one in known.values()), default=0.0),
+        "rounds": max((one["rounds"] for one in known.values()), default=0),
+        "bytes_sent": {name: one["bytes_sent"] for name, one in known.items()},
+        "peak_memory": {name: one["peak_memory"] for name, one in known.items()},
+    }
