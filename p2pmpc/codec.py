@@ -7,13 +7,14 @@ decoding, encoding again and comparing: a second spelling of the same value is m
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TypeVar
 
 import msgspec
 
-from p2pmpc.errors import RemoteError
+from p2pmpc.errors import P2pmpcError, RemoteError
 
-__all__ = ["decode", "digest", "encode"]
+__all__ = ["decode", "decode_text", "digest", "encode", "encode_text"]
 
 T = TypeVar("T")
 _encoder = msgspec.msgpack.Encoder()
@@ -24,14 +25,20 @@ def encode(value: msgspec.Struct) -> bytes:
     return _encoder.encode(value)
 
 
-def decode(data: bytes, kind: type[T], what: str, member: str | None = None) -> T:
-    """Parse strictly. Raises RemoteError naming `what` when the bytes are not its one encoding."""
+def decode(
+    data: bytes,
+    kind: type[T],
+    what: str,
+    member: str | None = None,
+    error: type[P2pmpcError] = RemoteError,
+) -> T:
+    """Parse strictly. Raises `error` naming `what` when the bytes are not its one encoding."""
     try:
         value: T = msgspec.msgpack.decode(data, type=kind, strict=True)
     except (msgspec.DecodeError, ValueError) as fault:
-        raise RemoteError(f"{what} cannot be read: {fault}", member=member) from None
+        raise error(f"{what} cannot be read: {fault}", member=member) from None
     if _encoder.encode(value) != data:
-        raise RemoteError(f"{what} is not in its one encoding", member=member)
+        raise error(f"{what} is not in its one encoding", member=member)
     return value
 
 
@@ -42,3 +49,23 @@ def digest(domain: str, *parts: bytes) -> bytes:
         state.update(len(part).to_bytes(8, "big"))
         state.update(part)
     return state.digest()
+
+
+def encode_text(value: object) -> bytes:
+    """The one JSON text of a value: keys sorted, no blanks, UTF-8. Numbers are texts already."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return text.encode()
+
+
+def decode_text(data: bytes, bytes_max: int, what: str) -> object:
+    """Parse what `encode_text` wrote. Raises RemoteError naming `what` for any other spelling."""
+    if len(data) > bytes_max:
+        raise RemoteError(f"{what} is longer than {bytes_max} bytes")
+    try:
+        value: object = json.loads(data)
+        same = encode_text(value) == data
+    except (ValueError, RecursionError):
+        raise RemoteError(f"{what} cannot be read: it is not JSON") from None
+    if not same:
+        raise RemoteError(f"{what} is not in its one encoding")
+    return value
