@@ -1,27 +1,27 @@
 """Everything that can go wrong, as one tree. The text of an error is the sentence the user needs.
 
-    P2pmpcError             101  an internal fault
-    ├── WrongUsage          201  the command, a setting or a file's form is wrong
-    │   ├── BadStudy        202  the study file is malformed
-    │   ├── BadExpression   203  a `where` or a `formula` cannot be read
-    │   ├── BadDictionary   204  a data dictionary is malformed
-    │   └── BadPolicy       205  a policy file is malformed
-    ├── Refused             301  policy or a member said no
-    │   ├── NotBuilt        302  a word of the interface that this version does not know yet
-    │   ├── Mismatch        303  members describe the same data differently
-    │   ├── Overflow        304  a value could leave the ring that the study needs
-    │   └── Withheld        305  part of what was asked for was not released
-    ├── Aborted             401  the run ended early; nothing was opened
-    │   ├── MemberMissing   402  a member was not heard
-    │   ├── MemberMisbehaved 403 signed messages prove it
-    │   └── MemberSuspected 404  this member, or whoever relayed for it
-    ├── BadData             501  a file or a value in it is unusable
-    ├── NotFound            601  there is no such thing
-    ├── LogError            701  a record does not verify
-    │   └── SplitView       702  two histories by one author
-    ├── LocalError          102  this machine: disk, port, lock
-    │   └── StoreFailed     103  the record could not be written; nothing was sent
-    └── RemoteError         405  a peer sent what the wire format does not allow
+P2pmpcError             101  an internal fault
+├── WrongUsage          201  the command, a setting or a file's form is wrong
+│   ├── BadStudy        202  the study file is malformed
+│   ├── BadExpression   203  a `where` or a `formula` cannot be read
+│   ├── BadDictionary   204  a data dictionary is malformed
+│   └── BadPolicy       205  a policy file is malformed
+├── Refused             301  policy or a member said no
+│   ├── NotBuilt        302  a word of the interface that this version does not know yet
+│   ├── Mismatch        303  members describe the same data differently
+│   ├── Overflow        304  a value could leave the ring that the study needs
+│   └── Withheld        305  part of what was asked for was not released
+├── Aborted             401  the run ended early; nothing was opened
+│   ├── MemberMissing   402  a member was not heard
+│   ├── MemberMisbehaved 403 signed messages prove it
+│   └── MemberSuspected 404  this member, or whoever relayed for it
+├── BadData             501  a file or a value in it is unusable
+├── NotFound            601  there is no such thing
+├── LogError            701  a record does not verify
+│   └── SplitView       702  two histories by one author
+├── LocalError          102  this machine: disk, port, lock
+│   └── StoreFailed     103  the record could not be written; nothing was sent
+└── RemoteError         405  a peer sent what the wire format does not allow
 """
 
 from __future__ import annotations
@@ -192,9 +192,10 @@ class LogError(P2pmpcError):
 
 
 class SplitView(LogError):
-    """Two entries with one number by one author."""
+    """Two entries with one number by one author; `proof` holds both, for anyone to check."""
 
     code = 702
+    proof: Any = None  # a record.ForkProof, where both entries are at hand
 
 
 class LocalError(P2pmpcError):

@@ -1,0 +1,460 @@
+"""The record: signed entries in one feed per member, each naming how far it had read the others.
+
+An `Entry` is small and carries no content: kind, number, the hash before it, the heads of the other
+feeds, and the hash of a salted `Body`. Bodies travel beside and may be erased; nothing guessable is
+left. One author writes one feed, in order; two entries by one author with one number are a
+`ForkProof` for anyone who has the roster. The wire format and what a signature claims stand in
+record.md.
+
+The hash of an entry covers its bytes, not the signature: an author who signs the same bytes twice
+with different randomness has not written two histories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta, Struct
+
+from p2pmpc.codec import decode, digest, encode
+from p2pmpc.errors import LogError, SplitView
+from p2pmpc.identity import Bytes16, Bytes32, Bytes64, Name, Signer, verify_signature
+from p2pmpc.roster import EPOCH_MAX, MEMBERS_MAX, Roster
+
+__all__ = [
+    "BODY_CONTENT_BYTES_MAX",
+    "ENTRY_BYTES_MAX",
+    "KINDS",
+    "LAMPORT_MAX",
+    "SEQ_MAX",
+    "TEXT_CHARS_MAX",
+    "Answered",
+    "Body",
+    "Checked",
+    "Consent",
+    "Content",
+    "DatasetNote",
+    "Ended",
+    "Entry",
+    "ForkNote",
+    "ForkProof",
+    "Genesis",
+    "Head",
+    "Ready",
+    "Recovered",
+    "Refusal",
+    "Release",
+    "Released",
+    "SignedEntry",
+    "StudyNote",
+    "Withheld",
+    "author_entry",
+    "body_hash",
+    "check_body",
+    "check_entry",
+    "check_fork_proof",
+    "compare_entries",
+    "entry_hash",
+    "read_content",
+]
+
+ENTRY_BYTES_MAX = 32 * 1024  # 255 heads of 64-character names are 27 kB
+BODY_CONTENT_BYTES_MAX = 768 * 1024  # with its entry it fits a frame of 1 MiB
+SEQ_MAX = 2**48 - 1  # a thousand entries a second for nine thousand years
+LAMPORT_MAX = 2**53 - 1  # saturates, so that one member's absurd clock stops nobody
+UNIX_MS_MAX = 2**53 - 1
+TEXT_CHARS_MAX = 4000  # a reason for people
+CODE_MAX = 999
+ZERO = bytes(32)
+
+Kind: TypeAlias = Annotated[str, Meta(pattern=r"\A[a-z]{1,32}\Z")]
+Seq: TypeAlias = Annotated[int, Meta(ge=0, le=SEQ_MAX)]
+Lamport: TypeAlias = Annotated[int, Meta(ge=1, le=LAMPORT_MAX)]
+UnixMs: TypeAlias = Annotated[int, Meta(ge=0, le=UNIX_MS_MAX)]
+Number: TypeAlias = Annotated[int, Meta(ge=0, le=EPOCH_MAX)]
+Attempt: TypeAlias = Annotated[int, Meta(ge=1, le=1000)]
+Code: TypeAlias = Annotated[int, Meta(ge=0, le=CODE_MAX)]
+Text: TypeAlias = Annotated[str, Meta(max_length=TEXT_CHARS_MAX)]
+WaitedFor: TypeAlias = Annotated[str, Meta(max_length=64)]  # a member, or empty
+Blob: TypeAlias = Annotated[bytes, Meta(min_length=1, max_length=BODY_CONTENT_BYTES_MAX)]
+Signatures: TypeAlias = Annotated[tuple[Bytes64, ...], Meta(min_length=2, max_length=MEMBERS_MAX)]
+Heads: TypeAlias = Annotated[tuple[tuple[Name, Seq, Bytes32], ...], Meta(max_length=MEMBERS_MAX)]
+EntryBytes: TypeAlias = Annotated[bytes, Meta(min_length=1, max_length=ENTRY_BYTES_MAX)]
+BodyBytes: TypeAlias = Annotated[bytes, Meta(max_length=BODY_CONTENT_BYTES_MAX)]
+
+
+class Entry(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """What is signed. No names of people, no text, no counts of data: those are in bodies."""
+
+    network: Bytes32
+    author: Name
+    keyseq: Number
+    seq: Seq
+    prev: Bytes32  # hash of the author's entry before; zero at number 0
+    lamport: Lamport  # 1 + the largest that the author had seen
+    unix_ms: UnixMs  # advisory: the author's own clock
+    heads: Heads  # (author, number, hash) of the other feeds as known, sorted by author
+    kind: Kind
+    body_hash: Bytes32
+
+
+class SignedEntry(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """An entry's bytes, kept verbatim, with the author's signature over their hash."""
+
+    entry: EntryBytes
+    signature: Bytes64
+
+    def read(self) -> Entry:
+        """The entry, parsed but not verified. Raises LogError."""
+        return decode(self.entry, Entry, "a record's entry", error=LogError)
+
+
+class Body(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """An entry's content with the salt that makes its hash unguessable. Shows neither."""
+
+    salt: Bytes16
+    content: BodyBytes
+
+    def __repr__(self) -> str:
+        return f"Body(<{len(self.content)} bytes>)"
+
+
+class Head(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Where a feed ends: the last entry's number, hash and logical time."""
+
+    seq: Seq
+    hash: Bytes32
+    lamport: Lamport
+
+
+class ForkProof(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Two different entries that one member signed with one number."""
+
+    first: SignedEntry
+    second: SignedEntry
+
+    def check(self, roster: Roster) -> str:
+        """The member that this proves a fork of. Raises LogError when it proves nothing."""
+        return check_fork_proof(self, roster)
+
+
+# ---- contents, one for each kind -----------------------------------------------------------------
+
+
+class Genesis(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """I am a member of the network with this roster."""
+
+    roster: Blob
+
+
+class DatasetNote(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """I hold a data set with this description; `commitment` binds its rows."""
+
+    dictionary: Blob
+    commitment: Bytes32
+
+
+class StudyNote(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """This study was proposed through me; `signature` is the researcher's, over its hash."""
+
+    study: Blob
+    researcher: Bytes32
+    signature: Bytes64
+
+
+class Consent(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """I agree to this study under these rules."""
+
+    study: Name
+    reason: Text
+    rules: Blob
+
+
+class Refusal(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """I refuse this study."""
+
+    study: Name
+    code: Code
+    reason: Text
+    would_pass: Text
+
+
+class Ready(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """My inputs are committed; n matching ones of these start an attempt."""
+
+    study: Name
+    attempt: Attempt
+    epoch: Number
+    consents: Bytes32  # hash over all parties' consent entries
+    snapshot: Bytes32  # hash over the data sets' commitments
+    key: Bytes32  # fresh X25519 public key of this attempt
+    program: Bytes32  # hash over all that decides the computation
+
+
+class Checked(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Before my verdict shares leave: the hash of all broadcasts so far."""
+
+    session: Bytes32
+    transcript: Bytes32
+
+
+class Release(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """I sign this release certificate; my opening share has not left."""
+
+    session: Bytes32
+    certificate_hash: Bytes32
+    signature: Bytes64
+
+
+class Released(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """I hold the certificate with all parties' signatures; my opening share may leave now."""
+
+    session: Bytes32
+    certificate: Blob
+    signatures: Signatures
+
+
+class Answered(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """I opened the answer with this salted hash."""
+
+    session: Bytes32
+    answer_hash: Bytes32
+
+
+class Withheld(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Nothing was released."""
+
+    session: Bytes32
+    reason: Text
+
+
+class Ended(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """This study or attempt ended early, with who was waited for."""
+
+    study: Name
+    code: Code
+    why: Text
+    waited_for: WaitedFor
+
+
+class Recovered(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """My store was restored; I fetched my own feed from others and continue after this entry."""
+
+    seq: Seq
+    hash: Bytes32
+
+
+class ForkNote(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """I hold proof that a member wrote two histories."""
+
+    proof: ForkProof
+
+
+Content: TypeAlias = (
+    Genesis
+    | DatasetNote
+    | StudyNote
+    | Consent
+    | Refusal
+    | Ready
+    | Checked
+    | Release
+    | Released
+    | Answered
+    | Withheld
+    | Ended
+    | Recovered
+    | ForkNote
+)
+
+KINDS: Mapping[str, type[Content]] = {
+    "genesis": Genesis,
+    "dataset": DatasetNote,
+    "study": StudyNote,
+    "consent": Consent,
+    "refusal": Refusal,
+    "ready": Ready,
+    "checked": Checked,
+    "release": Release,
+    "released": Released,
+    "answered": Answered,
+    "withheld": Withheld,
+    "ended": Ended,
+    "recovered": Recovered,
+    "fork": ForkNote,
+}
+
+
+# ---- hashes --------------------------------------------------------------------------------------
+
+
+def entry_hash(signed: SignedEntry) -> bytes:
+    """The name of an entry, 32 bytes; the same for every signature over the same bytes."""
+    return digest("p2pmpc/entry-hash/1", signed.entry)
+
+
+def body_hash(body: Body) -> bytes:
+    """The salted hash that an entry keeps of its body, 32 bytes."""
+    return digest("p2pmpc/body/1", body.salt, body.content)
+
+
+# ---- writing -------------------------------------------------------------------------------------
+
+
+def author_entry(
+    *,
+    signer: Signer,
+    roster: Roster,
+    name: str,
+    head: Head | None,
+    kind: str,
+    content: Content,
+    heads: Mapping[str, Head],
+    unix_ms: int,
+    salt: bytes,
+) -> tuple[SignedEntry, Body]:
+    """The next entry of `name`'s feed, which ends at `head`. Store it before anyone sees it.
+
+    heads  the other feeds' ends as known here
+    salt   16 fresh random bytes
+    Raises LogError when the content is not what its kind allows, or the key is not `name`'s.
+    """
+    body = Body(salt, encode(content))
+    read_content(kind, body)  # what others would refuse is refused here
+    entry = Entry(
+        network=roster.network,
+        author=name,
+        keyseq=roster.member(name).keyseq,
+        seq=0 if head is None else head.seq + 1,
+        prev=ZERO if head is None else head.hash,
+        lamport=_following(head, heads),
+        unix_ms=unix_ms,
+        heads=tuple((a, h.seq, h.hash) for a, h in sorted(heads.items()) if a != name),
+        kind=kind,
+        body_hash=body_hash(body),
+    )
+    data = encode(entry)
+    signature = signer.sign(roster.network, "entry", digest("p2pmpc/entry-hash/1", data))
+    signed = SignedEntry(data, signature)
+    check_entry(signed, roster, head)
+    return signed, body
+
+
+def _following(head: Head | None, heads: Mapping[str, Head]) -> int:
+    seen = [h.lamport for h in heads.values()] + ([head.lamport] if head else [])
+    return min(LAMPORT_MAX, 1 + max(seen, default=0))
+
+
+# ---- checking ------------------------------------------------------------------------------------
+
+
+def check_entry(signed: SignedEntry, roster: Roster, head: Head | None) -> Entry:
+    """The entry, if it is sound and follows `head` in its author's feed.
+
+    Raises LogError naming the author and what is wrong. An entry that repeats or contradicts an
+    earlier number is for `compare_entries`, which needs the earlier entry itself.
+    """
+    entry = _check_alone(signed, roster)
+    _check_place(entry, head)
+    return entry
+
+
+def _check_alone(signed: SignedEntry, roster: Roster) -> Entry:
+    """Everything about an entry but its place in the feed."""
+    if len(signed.entry) > ENTRY_BYTES_MAX or len(signed.signature) != 64:
+        raise LogError("an entry or its signature has an impossible length")
+    entry = signed.read()
+    if entry.network != roster.network:
+        raise _wrong(entry, "belongs to another network")
+    if entry.author not in roster.names:
+        raise _wrong(entry, "is by someone who is no member")
+    member = roster.member(entry.author)
+    if entry.keyseq != member.keyseq:
+        raise _wrong(entry, "names a log key that is not in the roster")
+    if entry.kind not in KINDS:
+        raise _wrong(entry, f"has the kind {entry.kind!r}, which this version does not know")
+    _check_heads(entry, roster)
+    try:
+        verify_signature(
+            member.log_key, roster.network, "entry", entry_hash(signed), signed.signature
+        )
+    except LogError:
+        raise _wrong(entry, "is not signed by its author") from None
+    return entry
+
+
+def _check_heads(entry: Entry, roster: Roster) -> None:
+    names = [author for author, _, _ in entry.heads]
+    if names != sorted(set(names)) or entry.author in names:
+        raise _wrong(entry, "does not list the other feeds once each, sorted")
+    strangers = sorted(set(names) - set(roster.names))
+    if strangers:
+        raise _wrong(entry, f"has read a feed of {strangers[0]!r}, who is no member")
+
+
+def _check_place(entry: Entry, head: Head | None) -> None:
+    expected = 0 if head is None else head.seq + 1
+    if entry.seq != expected:
+        raise _wrong(entry, f"comes where number {expected} should")
+    if entry.prev != (ZERO if head is None else head.hash):
+        raise _wrong(entry, "does not follow the entry before it as known here")
+    if (entry.kind == "genesis") != (entry.seq == 0):
+        raise _wrong(entry, "is out of place: a feed begins with its genesis and has no other")
+    earlier = 0 if head is None else head.lamport
+    if entry.lamport <= earlier and entry.lamport != LAMPORT_MAX:
+        raise _wrong(entry, "has a logical time that does not grow")
+
+
+def _wrong(entry: Entry, what: str) -> LogError:
+    return LogError(f"entry {entry.seq} of {entry.author} {what}", member=entry.author)
+
+
+def check_body(entry: Entry, body: Body) -> None:
+    """Raises LogError unless this is the body that the entry was signed with."""
+    if body_hash(body) != entry.body_hash:
+        raise _wrong(entry, "came with another body than it was signed with")
+
+
+def read_content(kind: str, body: Body) -> Content:
+    """The content of a body of this kind. Raises LogError."""
+    if kind not in KINDS:
+        raise LogError(f"this version does not know the kind {kind!r}")
+    if len(body.content) > BODY_CONTENT_BYTES_MAX or len(body.salt) != 16:
+        raise LogError(f"the {kind} body has {len(body.content)} bytes or its salt is not 16")
+    return decode(body.content, KINDS[kind], f"the {kind} body", error=LogError)
+
+
+# ---- forks ---------------------------------------------------------------------------------------
+
+
+def compare_entries(mine: SignedEntry, other: SignedEntry, roster: Roster) -> None:
+    """Compare an entry that came in with the one held under the same author and number.
+
+    Returns when they are the same. Raises SplitView, with the proof as `proof`, when the author
+    signed both; LogError when the other one is forged and so proves nothing.
+    """
+    if mine.entry == other.entry:
+        return
+    proof = ForkProof(mine, other)
+    author = check_fork_proof(proof, roster)
+    fault = SplitView(
+        f"{author} signed two entries with the number {mine.read().seq}",
+        member=author,
+        next="Nothing more by this member is accepted until it is readmitted.",
+    )
+    fault.proof = proof
+    raise fault
+
+
+def check_fork_proof(proof: ForkProof, roster: Roster) -> str:
+    """The author that signed both entries of the proof. Needs nothing but the roster.
+
+    Raises LogError when the two are the same entry, have different places, or one is not signed.
+    """
+    first, second = _check_alone(proof.first, roster), _check_alone(proof.second, roster)
+    if (first.author, first.seq) != (second.author, second.seq):
+        raise LogError("a fork proof needs two entries by one author with one number")
+    if proof.first.entry == proof.second.entry:
+        raise LogError("a fork proof needs two different entries", member=first.author)
+    return first.author
