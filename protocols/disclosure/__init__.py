@@ -1,0 +1,1 @@
+"""What may open: thresholds on counts, tested on shares before anything is revealed."""

@@ -1,0 +1,221 @@
+"""`describe`: n, missing, mean, sd, variance, skewness and kurtosis, by column and level.
+
+From the sums of the first four powers about the middle of the bounds, moved to the mean in exact
+fractions. A category is described by the number of persons in each of its levels. Each column, in
+each level of `by`, passes or fails by itself. Quartiles and extremes are not sums; they are null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from protocols.statistics.answer import Finished, Opened, Scalar, finished, suppression, withheld
+from protocols.statistics.distribution import root
+from protocols.statistics.draft import Draft, joined
+from protocols.statistics.plan import (
+    ColumnFacts,
+    ColumnKey,
+    Factors,
+    Level,
+    Plan,
+    PlanRefused,
+    Unit,
+)
+from protocols.statistics.polynomial import Polynomial, column_polynomial, evaluate, power
+from protocols.statistics.precision import Bounded, Numbers, carried, shown, sums_of
+
+__all__ = ["finish_describe", "plan_describe"]
+
+METHOD = (
+    "mean, variance with n - 1, moment skewness g1 and excess kurtosis g2 (as SciPy's default), "
+    "from exact sums of the first four powers"
+)
+NOT_SUMS = "Quartiles, minimum and maximum are not sums of rows and are not given here."
+SUBTRACT = "The numbers of persons of two columns can be subtracted from each other."
+CONSTANT = "has one value only, or none that the arithmetic can tell apart: no shape is given"
+NUMBERS = ("mean", "sd", "var", "skewness", "kurtosis")
+NULLS = ("q1", "median", "q3", "min", "max")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One column in one group: its unit, the unit of its missing values, and its polynomial."""
+
+    column: str
+    group: str | None
+    unit: str
+    missing: str
+    value: Polynomial | None
+    levels: tuple[tuple[Factors, str], ...]  # of a category
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    by: str | None
+    rows: tuple[Row, ...]
+
+
+def plan_describe(draft: Draft) -> Plan:
+    words = draft.parameters["columns"]
+    if not words:
+        raise PlanRefused("describe has no columns", "at least one column")
+    by = draft.parameters.get("by")
+    groups: list[tuple[str | None, Factors]] = [(None, ())]
+    base: tuple[ColumnKey, ...] = ()
+    if by is not None:
+        facts = draft.column(by)
+        base = (facts.key,)
+        groups = [(name, (Level(facts.key, code),)) for code, name in draft.levels(facts)]
+    units: list[Unit] = []
+    rows: list[Row] = []
+    for word in dict.fromkeys(words):
+        column = draft.column(word)
+        if column.key in base:
+            raise PlanRefused(f"{word} is both described and the group", "another column as by")
+        for group, fixed in groups:
+            row, unit = _row(draft, column, group, base, fixed)
+            missing = draft.left_out((*base, column.key), name=row.missing, base=base, fixed=fixed)
+            units.extend((unit, missing))
+            rows.append(row)
+    label = None if by is None else draft.label(base[0])
+    return draft.plan(units, Question(label, tuple(rows)))
+
+
+def _row(
+    draft: Draft,
+    column: ColumnFacts,
+    group: str | None,
+    base: tuple[ColumnKey, ...],
+    fixed: Factors,
+) -> tuple[Row, Unit]:
+    label = draft.label(column.key)
+    where = "" if group is None else f" in {group}"
+    complete = (*base, column.key)
+    name, missing = f"{label}{where}", f"missing {label}{where}"
+    if column.type == "category":
+        cells = tuple(
+            (joined(fixed, (Level(column.key, code),)), level)
+            for code, level in draft.levels(column)
+        )
+        sums: list[Factors] = [factors for factors, _ in cells]
+        row = Row(label, group, name, missing, None, cells)
+    else:
+        value = column_polynomial(draft, column)
+        powers = [factors for k in (1, 2, 3, 4) for factors in power(_about(value), k)]
+        sums = [joined(fixed, factors) for factors in dict.fromkeys(powers)]
+        row = Row(label, group, name, missing, value, ())
+    return row, draft.unit(name, complete, sums, fixed=fixed)
+
+
+def _about(value: Polynomial) -> Polynomial:
+    """The column about the middle of its bounds."""
+    return {factors: weight for factors, weight in value.items() if factors}
+
+
+def finish_describe(plan: Plan, opened: Opened) -> Finished:
+    question: Question = plan.question
+    if all(opened[row.unit] is None for row in question.rows):
+        return withheld(plan, opened, plan.units[0], METHOD)
+    table: list[dict[str, Scalar]] = []
+    suppressed: list[dict[str, str]] = []
+    numbers: dict[str, Bounded] = {}
+    caveats = [NOT_SUMS]
+    for row in question.rows:
+        place = row.column if row.group is None else f"{row.column}, {row.group}"
+        for unit, column in ((row.unit, "n"), (row.missing, "missing")):
+            if opened[unit] is None:
+                suppressed.append(suppression(plan.unit(unit), place, column))
+        if row.value is None:
+            table.extend(_category(question, row, opened))
+            continue
+        found = _numbers(plan, row, opened)
+        table.append(_line(question, row, opened, found))
+        numbers.update({f"{name} of {place}": one for name, one in found.items()})
+        if opened[row.unit] is not None and found["skewness"].value is None:
+            caveats.append(f"{place} {CONSTANT}.")
+    counts = {one for row in question.rows if (one := _first(opened, row.unit)) is not None}
+    single = len(question.rows) == 1
+    if len(counts) > 1:
+        caveats.append(SUBTRACT)
+    return finished(
+        plan,
+        opened,
+        values={},
+        table=table,
+        n=counts.pop() if len(counts) == 1 and question.by is None else None,
+        numbers=numbers,
+        method=METHOD,
+        caveats=caveats,
+        suppressed=suppressed,
+        left_out=_first(opened, question.rows[0].missing) if single else None,
+    )
+
+
+def _numbers(plan: Plan, row: Row, opened: Opened) -> dict[str, Bounded]:
+    integers = opened[row.unit]
+    if integers is None:
+        return dict.fromkeys(NUMBERS, Bounded(None, Fraction(0)))
+    sums = sums_of(plan, row.unit, integers)
+    held = plan.unit(row.unit).cells[0].factors
+    bare = {tuple(f for f in factors if f not in held): one for factors, one in sums.items()}
+    assert row.value is not None
+    value = row.value
+    return carried(lambda known: moments(value, known), bare)
+
+
+def moments(value: Polynomial, sums: Mapping[Factors, Fraction]) -> Numbers:
+    """Mean, sd, var, skewness and kurtosis of a column from the sums of its powers."""
+    n = sums[()]
+    if n <= 0:
+        return dict.fromkeys(NUMBERS)
+    centre = value.get((), Fraction(0))
+    raw = [evaluate(power(_about(value), k), sums) / n for k in range(5)]
+    a = raw[1]
+    m2 = raw[2] - a**2
+    var = m2 * n / (n - 1) if n > 1 else None
+    shape: dict[str, Fraction | None] = {"skewness": None, "kurtosis": None}
+    if m2 > 0:
+        m3 = raw[3] - 3 * a * raw[2] + 2 * a**3
+        m4 = raw[4] - 4 * a * raw[3] + 6 * a**2 * raw[2] - 3 * a**4
+        shape = {"skewness": m3 / (m2 * root(m2)), "kurtosis": m4 / m2**2 - 3}
+    sd = root(var) if var is not None and var >= 0 else None
+    return {"mean": centre + a, "sd": sd, "var": None if sd is None else var, **shape}
+
+
+def _line(
+    question: Question, row: Row, opened: Opened, found: Mapping[str, Bounded]
+) -> dict[str, Scalar]:
+    line = _head(question, row)
+    line["n"] = _first(opened, row.unit)
+    line["missing"] = _first(opened, row.missing)
+    line.update({name: shown(found[name]) for name in NUMBERS})
+    line.update(dict.fromkeys(NULLS))
+    return line
+
+
+def _category(question: Question, row: Row, opened: Opened) -> list[dict[str, Scalar]]:
+    """One line a level, with the number of persons."""
+    integers = opened[row.unit]
+    lines = []
+    for place, (_, level) in enumerate(row.levels):
+        line = _head(question, row)
+        line["level"] = level
+        line["n"] = None if integers is None else integers[place + 1]
+        line["missing"] = _first(opened, row.missing)
+        line.update(dict.fromkeys((*NUMBERS, *NULLS)))
+        lines.append(line)
+    return lines
+
+
+def _head(question: Question, row: Row) -> dict[str, Scalar]:
+    line: dict[str, Scalar] = {"column": row.column}
+    if question.by is not None:
+        line[question.by] = row.group
+    return line
+
+
+def _first(opened: Opened, unit: str) -> int | None:
+    found = opened[unit]
+    return None if found is None else found[0]
