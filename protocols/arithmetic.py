@@ -1,0 +1,311 @@
+"""Sums of products on shares: bits by AND triples, ring elements by Beaver triples and by OT.
+
+Against    honest-but-curious parties, n - 1 of whom may collude. What opens on the way is masked by
+           a fresh uniform triple; what OT hands over is masked by a fresh random string.
+Rounds     and_bits 2 (3 from three parties up), multiply 3, select n + 1, bits_to_ring n,
+           cross_sums 2; each for every block of 2^20 transfers or 16 MiB.
+Bytes      to each peer, for words of 64 bits: and_bits 16.25 a bit; multiply 1552; select
+           16 + 8 c for each row; bits_to_ring 16 + 8 at most; cross_sums, from the owner
+           16 for each bit of its columns and row, to the owner 8 for each such bit and partner.
+Source     Beaver, CRYPTO 1991; Gilboa, CRYPTO 1999, section 4.1; the select by signs: Mohassel and
+           Rindal (ABY3), CCS 2018, section 5.4.1, chained over the parties here.
+
+Parties whose share is zero take part like all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from protocols.exchange import broadcast, exchange
+from protocols.kernels.bits import pack, unpack
+from protocols.oblivious_transfer import TRANSFERS_MAX, Strings, blocks, random_ot
+from protocols.party import Expect, Party, Protocol, Says, Seat, together
+from protocols.ring import Elements, Ring
+from protocols.triples import (
+    AndTriples,
+    and_triples,
+    corrected,
+    correction,
+    correlated,
+    ring_triples,
+    weigh,
+)
+
+__all__ = [
+    "ROUNDS",
+    "and_bits",
+    "and_words",
+    "bits_to_ring",
+    "cross_sums",
+    "multiply",
+    "open_bits",
+    "open_ring",
+    "select",
+]
+
+ROUNDS = (
+    Says("extend", to="one", size="16 a transfer, at most 2^20 of them"),
+    Says("mend", to="one", size="1/8 a bit triple, from three parties up"),
+    Says("correct", to="one", size="8 words a transfer, at most 16 MiB"),
+    Says("masked", to="all", size="two masked factors a product, at most 16 MiB"),
+    Says("bits", to="all", size="1/8 a bit, in whole words"),
+    Says("elements", to="all", size="8 words an element, at most 16 MiB"),
+)
+
+Bits = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.uint64]
+Integers = npt.NDArray[np.int64]
+WIDTH_MAX = 64  # bits of an owner's integer
+WORDS_A_BLOCK = 1 << 21  # 16 MiB
+
+
+# ---- openings ------------------------------------------------------------------------------------
+
+
+def open_ring(seat: Seat, ring: Ring, x: Elements) -> Protocol[Elements]:
+    """The value of shared elements, to every party of the seat. The caller has masked the shares."""
+    shares = yield from broadcast(seat, "elements", x.reshape(-1, ring.words))
+    return ring.sum(np.stack([shares[party] for party in seat.parties]), axis=0).reshape(x.shape)
+
+
+def open_bits(seat: Seat, x: Bits) -> Protocol[Bits]:
+    """The value of shared bits (any shape), to every party of the seat."""
+    shares = yield from broadcast(seat, "bits", pack(x.reshape(-1)))
+    opened = np.bitwise_xor.reduce([shares[party] for party in seat.parties])
+    return unpack(opened, x.size).reshape(x.shape)
+
+
+# ---- bits ----------------------------------------------------------------------------------------
+
+
+def and_words(seat: Seat, x: Words, y: Words, triples: AndTriples) -> Protocol[Words]:
+    """Shares of x & y, 64 bits a word, any shape. One round; uses x.size words of triples."""
+    a, b, c = triples.take(x.size)
+    masked = np.stack((x.reshape(-1) ^ a, y.reshape(-1) ^ b), axis=1)
+    shares = yield from broadcast(seat, "masked", masked)
+    d, e = np.bitwise_xor.reduce([shares[party] for party in seat.parties]).T
+    z = c ^ (d & b) ^ (e & a)
+    if seat.index == 0:
+        z = z ^ (d & e)
+    return z.reshape(x.shape)
+
+
+def and_bits(seat: Seat, x: Bits, y: Bits) -> Protocol[Bits]:
+    """Shares of x & y, element by element, for shared bits of one shape."""
+    triples = yield from and_triples(seat, x.size)
+    z = yield from and_words(seat, pack(x.reshape(-1)), pack(y.reshape(-1)), triples)
+    return unpack(z, x.size).reshape(x.shape)
+
+
+# ---- ring elements -------------------------------------------------------------------------------
+
+
+def multiply(seat: Seat, ring: Ring, x: Elements, y: Elements) -> Protocol[Elements]:
+    """Shares of x * y, element by element, for shared elements of one shape."""
+    triples = yield from ring_triples(seat, ring, x.shape[:-1])
+    a, b = triples.a, triples.b
+    masked = np.stack((ring.sub(x, a), ring.sub(y, b)), axis=0).reshape(2, -1, ring.words)
+    shares = yield from broadcast(seat, "masked", masked.transpose(1, 0, 2))
+    d, e = ring.sum(np.stack([shares[p] for p in seat.parties]), axis=0).transpose(1, 0, 2)
+    d, e = d.reshape(x.shape), e.reshape(x.shape)
+    z = ring.add(triples.c, ring.add(ring.mul(d, b), ring.mul(e, a)))
+    return ring.add(z, ring.mul(d, e)) if seat.index == 0 else z
+
+
+def bits_to_ring(seat: Seat, ring: Ring, bits: Bits) -> Protocol[Elements]:
+    """Additive shares (..., words) of shared bits: u and b_k become u + b_k - 2 u b_k, k by k."""
+    flat = bits.reshape(-1)
+    parts = [ring.zeros((0,))]
+    for block in blocks(len(flat), TRANSFERS_MAX):
+        ones = ring.zeros((block.stop - block.start, 1))
+        if seat.index == 0:
+            ones[..., 0] = 1
+        parts.append((yield from _chain(seat, ring, flat[block], ones))[:, 0])
+    return np.concatenate(parts).reshape(*bits.shape, ring.words)
+
+
+def select(seat: Seat, ring: Ring, bits: Bits, values: Elements) -> Protocol[Elements]:
+    """Shares of bit * value.
+
+    bits    (rows,), XOR-shared; values (rows, c, words), additively shared
+    """
+    rows, columns, _ = values.shape
+    size = max(1, min(TRANSFERS_MAX, WORDS_A_BLOCK // max(1, columns * ring.words)))
+    parts = [ring.zeros((0, columns))]
+    for block in blocks(rows, size):
+        parts.append((yield from _chain(seat, ring, bits[block], values[block])))
+    return np.concatenate(parts)
+
+
+def _chain(seat: Seat, ring: Ring, bits: Bits, values: Elements) -> Protocol[Elements]:
+    """(b_1 xor ... xor b_n) * value: party k turns u into u + b_k (value - 2 u), in order."""
+    words = int(np.prod(values.shape[1:], dtype=np.int64))
+    pads = yield from random_ot(seat, len(bits), words, dict.fromkeys(seat.peers, bits), seat.peers)
+    share = np.zeros_like(values)
+    for party in seat.parties:
+        turned = ring.sub(values, ring.add(share, share))
+        step = yield from _turn(seat, ring, party, bits, turned, pads)
+        share = ring.add(share, step)
+    return share
+
+
+def _turn(
+    seat: Seat, ring: Ring, owner: Party, bits: Bits, values: Elements, pads: Strings
+) -> Protocol[Elements]:
+    """Shares of b * value, b the owner's own bit, by strings that it chose with b."""
+    expect = Expect("uint64", values.shape)
+    if seat.me != owner:
+        says = {owner: correction(ring, pads, owner, values)}
+        yield from exchange("correct", says, (), expect)
+        return ring.neg(pads.zeros[owner].reshape(values.shape))
+    heard = yield from exchange("correct", {}, seat.peers, expect)
+    mask = np.uint64(0) - bits.astype(np.uint64).reshape(-1, *([1] * (values.ndim - 1)))
+    share = values & mask
+    for peer in seat.peers:
+        share = ring.add(share, corrected(ring, pads, peer, bits, heard[peer]))
+    return share
+
+
+# ---- sums of products with one party's own integers ----------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Columns of the owner that meet the same shared columns."""
+
+    own: tuple[int, ...]
+    shared: tuple[int, ...]
+
+
+def cross_sums(
+    seat: Seat,
+    ring: Ring,
+    owner: Party,
+    own: Integers | None,
+    widths: tuple[int, ...],
+    shared: Elements,
+    pairs: tuple[tuple[int, int], ...],
+    signed: tuple[bool, ...] = (),
+) -> Protocol[Elements]:
+    """Shares (len(pairs), words) of sum_r own[r, i] * shared[r, j] for each pair (i, j).
+
+    own     int64 (rows, a), known to the owner alone; None at the others
+    widths  public bits of each of the owner's columns, at most 64; column i holds integers in
+            [0, 2^width), or in [-2^(width - 1), 2^(width - 1)) where signed[i] (default: none is)
+    shared  (rows, c, words), additively shared among the parties of the seat, the owner too
+    Raises ValueError at the owner when an integer does not fit its column's width.
+    """
+    signs = signed or (False,) * len(widths)
+    if seat.me == owner:
+        _check_widths(own, widths, signs)
+    batches = list(_batches(pairs))
+    sums = yield from together(
+        {
+            f"batch{number}": _batch_sums(
+                seat.fork(f"cross sums {number}"), ring, owner, own, widths, signs, shared, batch
+            )
+            for number, batch in enumerate(batches)
+        }
+    )
+    places = {
+        (i, j): sums[f"batch{number}"][row, column]
+        for number, batch in enumerate(batches)
+        for row, i in enumerate(batch.own)
+        for column, j in enumerate(batch.shared)
+    }
+    return np.array([places[pair] for pair in pairs], dtype=np.uint64).reshape(-1, ring.words)
+
+
+def _check_widths(own: Integers | None, widths: Sequence[int], signs: Sequence[bool]) -> None:
+    assert own is not None, "the owner brings its own integers"
+    for i, (width, sign) in enumerate(zip(widths, signs, strict=True)):
+        if not 0 < width <= WIDTH_MAX:
+            raise ValueError(f"column {i} of the owner's integers has {width} bits, not 1 to 64")
+        spread = width - 1 if sign else width
+        low, high = -(1 << spread) if sign else 0, (1 << spread) - 1
+        column = own[:, i]
+        if column.size and not low <= int(column.min()) <= int(column.max()) <= high:
+            raise ValueError(f"column {i} holds an integer outside its declared {width} bits")
+
+
+def _batches(pairs: Sequence[tuple[int, int]]) -> Iterator[_Batch]:
+    partners: dict[int, set[int]] = {}
+    for i, j in pairs:
+        partners.setdefault(i, set()).add(j)
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for i, group in sorted(partners.items()):
+        alike.setdefault(tuple(sorted(group)), []).append(i)
+    for shared, columns in sorted(alike.items()):
+        yield _Batch(tuple(columns), shared)
+
+
+def _batch_sums(
+    seat: Seat,
+    ring: Ring,
+    owner: Party,
+    own: Integers | None,
+    widths: Sequence[int],
+    signs: Sequence[bool],
+    shared: Elements,
+    batch: _Batch,
+) -> Protocol[Elements]:
+    """Gilboa with each other party, a block of rows at a time: (own, shared, words) of sums."""
+    values = shared[:, list(batch.shared)]
+    total = sum(widths[i] for i in batch.own)
+    per_row = total * len(batch.shared) * ring.words
+    size = max(1, min(TRANSFERS_MAX // total, WORDS_A_BLOCK // max(1, per_row)))
+    digits = ring.zeros((total, len(batch.shared)))
+    for block in blocks(len(values), size):
+        bits = _own_bits(own[block], widths, batch.own) if own is not None else None
+        digits = ring.add(
+            digits, (yield from _block_sums(seat, ring, owner, bits, values[block], total))
+        )
+    return _weigh_columns(ring, digits, batch.own, widths, signs)
+
+
+def _own_bits(own: Integers, widths: Sequence[int], columns: Sequence[int]) -> Bits:
+    """(rows, total bits): two's complement, cut off at each column's width."""
+    words = own.view(np.uint64)
+    parts = [
+        (words[:, i : i + 1] >> np.arange(widths[i], dtype=np.uint64)) & np.uint64(1)
+        for i in columns
+    ]
+    return np.concatenate(parts, axis=1).astype(np.uint8)
+
+
+def _block_sums(
+    seat: Seat, ring: Ring, owner: Party, bits: Bits | None, values: Elements, total: int
+) -> Protocol[Elements]:
+    """Shares of sum_r bit[r, t] * value[r, j] for all digits t and columns j: (total, c, words)."""
+    rows, columns, words = values.shape
+    choosing: Mapping[Party, Bits] = {}
+    offering: Mapping[Party, Elements] = {}
+    local = ring.zeros((total, columns))
+    if bits is not None:
+        choosing = dict.fromkeys(seat.peers, bits.reshape(-1))
+        masks = np.uint64(0) - bits.astype(np.uint64)
+        local = ring.sum(values[:, None] & masks[:, :, None, None], axis=0)
+    else:
+        offering = {owner: np.repeat(values, total, axis=0)}
+    share = yield from correlated(seat, ring, choosing, offering, (rows * total, columns))
+    return ring.add(local, ring.sum(share.reshape(rows, total, columns, words), axis=0))
+
+
+def _weigh_columns(
+    ring: Ring,
+    digits: Elements,
+    columns: Sequence[int],
+    widths: Sequence[int],
+    signs: Sequence[bool],
+) -> Elements:
+    parts, first = [], 0
+    for i in columns:
+        part = digits[first : first + widths[i]].swapaxes(0, 1)
+        parts.append(weigh(ring, part, widths[i], signs[i]))
+        first += widths[i]
+    return np.stack(parts)

@@ -1,0 +1,90 @@
+"""Loops that are worth compiling, written so that they also run as plain Python.
+
+Each works on arrays that its caller has made and takes the same path for every secret, except
+`route`, which runs at the party that knows the permutation and sends nothing while it runs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["route", "transpose_halves"]
+
+Words = npt.NDArray[np.uint64]
+Counts = npt.NDArray[np.int64]
+Bits = npt.NDArray[np.uint8]
+ABREAST = 8  # blocks transposed side by side: one cache line of each row
+
+
+def transpose_halves(matrix: Words, out: Words) -> None:
+    """(128, width) words to (64 width, 2) words: see `protocols.kernels.bits`."""
+    width = matrix.shape[1]
+    block = np.empty((64, 8), dtype=np.uint64)
+    for half in range(2):
+        for start in range(0, width, 8):
+            lanes = min(8, width - start)
+            for row in range(64):
+                for lane in range(lanes):
+                    block[row, lane] = matrix[64 * half + row, start + lane]
+            distance = 32
+            mask = np.uint64(0x00000000FFFFFFFF)
+            while distance > 0:
+                shift = np.uint64(distance)
+                for row in range(64):
+                    if row & distance == 0:
+                        for lane in range(8):
+                            upper = block[row, lane]
+                            lower = block[row + distance, lane]
+                            swap = ((upper >> shift) ^ lower) & mask
+                            block[row + distance, lane] = lower ^ swap
+                            block[row, lane] = upper ^ (swap << shift)
+                distance //= 2
+                mask ^= mask << np.uint64(max(distance, 1))
+            for lane in range(lanes):
+                for row in range(64):
+                    out[64 * (start + lane) + row, half] = block[row, lane]
+
+
+def route(permutation: Counts, switches: Bits) -> None:
+    """Sets the switches of a Benes network so that output o carries input permutation[o].
+
+    permutation  (n,), n a power of two, at least 2; overwritten
+    switches     (2 log2(n) - 1, n / 2), zero on entry: layer by layer, see `protocols.permutation`
+    The looping algorithm of Opferman and Tsao-Wu (1971), level by level.
+    """
+    n = permutation.shape[0]
+    layers = switches.shape[0]
+    side = np.empty(n, dtype=np.int8)
+    inverse = np.empty(n, dtype=np.int64)
+    below = np.empty(n, dtype=np.int64)
+    size = n
+    level = 0
+    while size > 2:
+        half = size // 2
+        last = layers - 1 - level
+        for base in range(0, n, size):
+            for o in range(size):
+                inverse[base + permutation[base + o]] = o
+                side[base + o] = -1
+            for first in range(half):
+                o = first
+                while side[base + o] < 0:
+                    side[base + o] = 0
+                    partner = (o + half) % size
+                    side[base + partner] = 1
+                    o = inverse[base + (permutation[base + partner] + half) % size]
+            for i in range(half):
+                switches[level, base // 2 + i] = side[base + inverse[base + i]]
+                crossed = side[base + i]
+                switches[last, base // 2 + i] = crossed
+                upper = i + half * crossed
+                lower = i + half * (1 - crossed)
+                below[base + i] = permutation[base + upper] % half
+                below[base + half + i] = permutation[base + lower] % half
+        for o in range(n):
+            permutation[o] = below[o]
+        size = half
+        level += 1
+    for base in range(0, n, 2):
+        switches[level, base // 2] = permutation[base]
