@@ -1,4 +1,4 @@
-"""A member's secret keys at rest: XSalsa20-Poly1305 under a key that Argon2id makes of a passphrase.
+"""A member's secret keys at rest: XSalsa20-Poly1305, the key made of a passphrase by Argon2id.
 
 The file is one line of JSON, mode 0600, written beside its place and moved there only when it is
 complete and on the disk. An existing file is never overwritten: keys that are lost cannot be made
