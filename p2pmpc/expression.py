@@ -314,12 +314,13 @@ class _Parser:
 
     def value(self) -> Value:
         token = self.now
-        if token.sort not in {"text", "number"} and token.text not in {"true", "false"}:
+        truth = token.sort == "word" and token.text in {"true", "false"}
+        if not truth and token.sort not in {"text", "number"}:
             self.refuse(f"a column or a value was expected, not {self.seen()}")
         self.at += 1
         if token.sort == "number":
             return canonical_decimal(Decimal(token.text), self.bad_number)
-        return token.text if token.sort == "text" else token.text == "true"
+        return token.text == "true" if truth else token.text
 
     def bad_number(self, said: str) -> BadExpression:
         return BadExpression(f"`{self.text}` cannot be read: a number {said}", field="where")

@@ -120,7 +120,13 @@ class Section:
 
     def _default(self, key: str, default: Any) -> Any:
         if default is None:
-            raise self.wrong(key, "is missing", f"Add `{key} = ...`.")
+            others = [name for name in self.found if name not in self._asked]
+            near = difflib.get_close_matches(key, others, n=1)
+            raise self.wrong(
+                key,
+                f"is missing; is {near[0]!r} meant?" if near else "is missing",
+                f"Write `{key} = ...`.",
+            )
         return default
 
     def texts(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
