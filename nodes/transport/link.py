@@ -114,18 +114,18 @@ class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one
         owner: LinkOwner,
         clock: Callable[[], float],
         timing: Timing,
-        dialled_by: str,
+        dialled: bool,
         remote: str,
     ) -> None:
         self.peer = ""
-        self.dialled_by = dialled_by
+        self.dialled = dialled  # by this node; else it came in
         self.remote = remote
         self.state = State.SECURING
         self.reason = Reason.NEVER
         self.up_since = 0.0
         self.loop = asyncio.get_running_loop()
-        self.settled: asyncio.Future[bool] = self.loop.create_future()  # up, or ended before
-        self.ended: asyncio.Future[None] = self.loop.create_future()
+        self.settled = asyncio.Event()  # up, or ended before
+        self.ended = asyncio.Event()
         self._owner = owner
         self._clock = clock
         self._timing = timing
@@ -155,7 +155,7 @@ class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one
         self._timer = self.loop.call_later(self._timing.hello_s, self._ungreeted)
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        ungreeted = self.state is State.GREETING and self.dialled_by
+        ungreeted = self.state is State.GREETING and self.dialled
         lost = Reason.NOT_KNOWN if ungreeted else Reason.LOST
         self.end(LinkEvent.LOST, Reason.TRUNCATED if self._reader.inside else lost)
 
@@ -174,7 +174,7 @@ class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one
         try:
             for data in self._reader.received(nbytes):
                 self._take(data)
-                if self.ended.done():
+                if self.ended.is_set():
                     return
         except RemoteError as fault:
             self.end(LinkEvent.BROKEN, _reason(fault))
@@ -203,8 +203,7 @@ class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one
         self.up_since = self._clock()
         self._set_timer()
         self._owner.link_up(self)
-        if not self.settled.done():
-            self.settled.set_result(self.state is State.UP)
+        self.settled.set()
 
     def _heard(self, message: Message, size: int) -> None:
         if isinstance(message, Ping):
@@ -277,9 +276,8 @@ class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one
         if self._timer is not None:
             self._timer.cancel()
         self._hang_up(polite=event in {LinkEvent.REFUSED, LinkEvent.STOPPED, LinkEvent.LEFT})
-        if not self.settled.done():
-            self.settled.set_result(False)
-        self.ended.set_result(None)
+        self.settled.set()
+        self.ended.set()
         self._owner.link_ended(self, reason)
 
     def _hang_up(self, polite: bool) -> None:

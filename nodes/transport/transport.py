@@ -29,7 +29,7 @@ from nodes.transport.events import (
     SessionUnknown,
 )
 from nodes.transport.frames import FRAME_MAX, HEAD_BYTES
-from nodes.transport.link import Link, LinkEvent
+from nodes.transport.link import Link, LinkEvent, State
 from nodes.transport.listener import Listener
 from nodes.transport.mail import CHUNK, MAIL_MAX, Delivered, Outbox
 from nodes.transport.office import FORGOTTEN, Office
@@ -108,7 +108,10 @@ class Transport:
         return found
 
     def connect(self, peers: Sequence[str]) -> None:
-        """Keep a link to each of these, and to nobody else."""
+        """Dial these and keep links to them; let the others go.
+
+        Whoever dials this node is let in by the roster alone.
+        """
         for name in sorted(set(self._peers) - set(peers)):
             self._let_go(self._peers[name])
             del self._peers[name]
@@ -302,7 +305,10 @@ class Transport:
         """Both ends dialled at once: both keep the link of the lower name."""
         lower = min(self._name, old.peer)
         together = self._clock() - old.up_since < self._timing.tie_s
-        return together and old.dialled_by == lower and new.dialled_by != lower
+        return together and self._dialler(old) == lower != self._dialler(new)
+
+    def _dialler(self, link: Link) -> str:
+        return self._name if link.dialled else link.peer
 
     def link_heard(self, link: Link, message: Message, size: int) -> None:
         peer = self._peer(link.peer)
@@ -385,13 +391,13 @@ class Transport:
         members = sorted(self._members().items())
         return [member.certificate for name, member in members if name != self._name]
 
-    def _link(self, dialled_by: str, remote: str) -> Link:
-        link = Link(self, self._clock, self._timing, dialled_by, remote)
+    def _link(self, dialled: bool, remote: str) -> Link:
+        link = Link(self, self._clock, self._timing, dialled, remote)
         self._links.add(link)
         return link
 
     def _incoming(self, remote: str) -> Link:
-        return self._link("", remote)
+        return self._link(False, remote)
 
     def _turned_away(self, link: Link, reason: Reason, der: bytes) -> None:
         self._refuse(reason, fingerprint(der) if der else "", link.remote)
@@ -422,15 +428,17 @@ class Transport:
         if member is None or place is None:
             peer.note_failure(Reason.NO_ADDRESS, self._clock())
             return
-        link = self._link(self._name, member.address)
+        link = self._link(True, member.address)
         link.peer = peer.name
         context = client_context(self._own, member.certificate)
         reason = await dial(link, *place, context, self._timing.connect_s)
         if reason is not None:
             link.end(LinkEvent.LOST, reason)
             await self._dial_failed(peer, member, place, reason)
-        elif await link.settled:
-            await link.ended
+            return
+        await link.settled.wait()
+        if link.state is State.UP:
+            await link.ended.wait()
         else:
             peer.note_failure(link.reason, self._clock())
 

@@ -1,4 +1,4 @@
-"""Transports with real TLS sockets on loopback, a proxy that misbehaves, a client without manners."""
+"""Transports with real TLS sockets on loopback, a misbehaving proxy, a client without manners."""
 
 import asyncio
 import contextlib
@@ -9,8 +9,8 @@ import time
 import pytest
 
 from nodes.transport.events import LinkUp, MailIn, MemberAddress
-from nodes.transport.tls import client_context, make_certificate
 from nodes.transport.timing import Timing
+from nodes.transport.tls import client_context, make_certificate
 from nodes.transport.transport import Transport
 from p2pmpc.messages import VERSION, Hello, decode_message, encode_message
 
@@ -96,7 +96,7 @@ class Scene:
     async def until(self, true, within_s=10.0):
         """Wait for a condition; its last false is the failure."""
         async with asyncio.timeout(within_s):
-            while not true():
+            while not true():  # noqa: ASYNC110  # conditions of all kinds
                 await asyncio.sleep(0.005)
 
     async def close(self):
