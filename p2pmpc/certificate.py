@@ -21,7 +21,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta, Struct
 
 from p2pmpc.codec import decode, digest, encode
-from p2pmpc.errors import LogError, P2pmpcError
+from p2pmpc.errors import LogError
 from p2pmpc.identity import Bytes32, Bytes64, Name, Signer, verify_signature
 from p2pmpc.roster import EPOCH_MAX, MEMBERS_MAX, Roster, check_roster
 
@@ -46,6 +46,7 @@ __all__ = [
     "read_receipt",
     "session_hash",
     "sign_certificate",
+    "study_hash",
     "unit_values",
 ]
 
@@ -157,18 +158,24 @@ def answer_hash(session: bytes, salt: bytes, answer: bytes) -> bytes:
     return digest("p2pmpc/answer/1", session, salt, answer)
 
 
+def study_hash(study: bytes) -> bytes:
+    """The hash of a study's one encoding, the same as `Study.hash`; the bytes are not parsed."""
+    return digest("p2pmpc/study/1", study)
+
+
 def program_hash(
-    version: bytes, study_hash: bytes, dictionaries: Sequence[bytes], rules: Sequence[bytes]
+    version: bytes, study: bytes, dictionaries: Sequence[bytes], rules: Sequence[bytes]
 ) -> bytes:
     """One hash over all that decides a computation.
 
+    study         the study's hash
     dictionaries  canonical bytes, sorted by member and then by data set
     rules         the rules that each party consented under, sorted by party
     """
     return digest(
         "p2pmpc/program/1",
         version,
-        study_hash,
+        study,
         digest("p2pmpc/catalogue/1", *dictionaries),
         digest("p2pmpc/rules/1", *rules),
     )
@@ -250,13 +257,7 @@ def check_receipt(receipt: Receipt) -> dict[str, list[int]]:
 
 
 def _check_program(receipt: Receipt) -> None:
-    from p2pmpc.study import Study
-
-    try:
-        study_hash = Study.from_bytes(receipt.study).hash
-    except P2pmpcError as fault:
-        raise LogError(f"the receipt's study cannot be read: {fault.message}") from None
-    if study_hash != receipt.certificate.study:
+    if study_hash(receipt.study) != receipt.certificate.study:
         raise LogError("the receipt's study is not the one that was certified")
     described = [member for member, _ in receipt.dictionaries]
     ruling = [member for member, _ in receipt.rules]
@@ -264,7 +265,7 @@ def _check_program(receipt: Receipt) -> None:
         raise LogError("the receipt's dictionaries and rules are not sorted by party")
     found = program_hash(
         receipt.version,
-        study_hash,
+        receipt.certificate.study,
         [data for _, data in receipt.dictionaries],
         [data for _, data in receipt.rules],
     )

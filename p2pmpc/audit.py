@@ -1,0 +1,377 @@
+"""Judges a whole record: every feed by itself, the feeds against each other, and every release.
+
+Against an exporter or members who lie: none can change, leave out or invent another member's entry
+without a signature, a hash or a head that contradicts it. What cannot be seen: the end of a feed
+that nobody else has cited yet, and whether the rows behind a commitment are true.
+
+The order of checks is the order of the functions below. `LogError` names who is at fault as far as
+the record shows it; a proven fork is no error but a fault of its author, listed in `Audit.forks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from p2pmpc.bundle import Bundle, Feed
+from p2pmpc.certificate import (
+    Certificate,
+    answer_hash,
+    certificate_hash,
+    check_receipt,
+    check_signatures,
+    read_certificate,
+    read_receipt,
+    study_hash,
+)
+from p2pmpc.checkpoint import check_checkpoint
+from p2pmpc.codec import digest, encode
+from p2pmpc.errors import LogError, SplitView
+from p2pmpc.identity import verify_signature
+from p2pmpc.record import (
+    LAMPORT_MAX,
+    Answered,
+    Body,
+    Checked,
+    Consent,
+    Content,
+    Entry,
+    ForkNote,
+    Genesis,
+    Head,
+    Ready,
+    Release,
+    Released,
+    SignedEntry,
+    StudyNote,
+    check_body,
+    check_entry,
+    entry_hash,
+    read_content,
+)
+from p2pmpc.roster import Roster
+from p2pmpc.tree import Tree
+
+__all__ = ["Audit", "Filing", "audit_bundle"]
+
+C = TypeVar("C", bound=Content)
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """One checked entry of a feed. `content` is None where the body was erased."""
+
+    entry: Entry
+    hash: bytes
+    content: Content | None
+
+
+@dataclass(slots=True)
+class Audit:
+    """What was found. Filled by the checks of this module alone."""
+
+    roster: Roster
+    feeds: dict[str, list[Filing]] = field(default_factory=dict)
+    by_hash: dict[bytes, Filing] = field(default_factory=dict)
+    forks: set[str] = field(default_factory=set)
+    certificates: dict[bytes, Certificate] = field(default_factory=dict)  # by session
+    opened: dict[bytes, dict[str, list[int]]] = field(default_factory=dict)  # by session
+    checkpoints: int = 0
+    unchecked: list[str] = field(default_factory=list)
+
+    def filings(self) -> Iterator[Filing]:
+        """All entries, feed by feed."""
+        for author in sorted(self.feeds):
+            yield from self.feeds[author]
+
+    def of(self, author: str, kind: type[C]) -> list[tuple[Filing, C]]:
+        """An author's entries with readable content of this kind, in order."""
+        return [(f, f.content) for f in self.feeds.get(author, ()) if isinstance(f.content, kind)]
+
+    def has_erased(self, author: str, kind: str) -> bool:
+        """Whether the author has an entry of this kind whose body was erased."""
+        return any(f.entry.kind == kind and f.content is None for f in self.feeds.get(author, ()))
+
+
+def audit_bundle(bundle: Bundle) -> Audit:
+    """Check everything in an opened bundle. Raises LogError at the first thing wrong."""
+    audit = Audit(bundle.roster)
+    _check_feeds(audit, bundle)
+    _check_forks(audit, bundle)
+    for filing in audit.filings():
+        _check_heads(audit, filing)
+    _check_checkpoints(audit, bundle)
+    for filing in audit.filings():
+        _check_content(audit, filing)
+    _check_receipts(audit, bundle)
+    return audit
+
+
+# ---- feeds by themselves -------------------------------------------------------------------------
+
+
+def _check_feeds(audit: Audit, bundle: Bundle) -> None:
+    authors = [feed.author for feed in bundle.feeds]
+    if authors != sorted(set(authors)):
+        raise LogError("the bundle's feeds are not sorted and distinct")
+    for feed in bundle.feeds:
+        audit.feeds[feed.author] = _check_feed(feed, bundle.roster)
+    for filing in audit.filings():
+        audit.by_hash[filing.hash] = filing
+
+
+def _check_feed(feed: Feed, roster: Roster) -> list[Filing]:
+    filings: list[Filing] = []
+    head: Head | None = None
+    for signed, body in feed.entries:
+        filing = _check_one(signed, body, roster, head)
+        entry = filing.entry
+        if entry.author != feed.author:
+            raise LogError(f"the feed of {feed.author} holds an entry of {entry.author}")
+        if filings:
+            _check_reading(filings[-1].entry, entry)
+        head = Head(entry.seq, filing.hash, entry.lamport)
+        filings.append(filing)
+    return filings
+
+
+def _check_one(signed: SignedEntry, body: Body | None, roster: Roster, head: Head | None) -> Filing:
+    entry = check_entry(signed, roster, head)
+    content = None
+    if body is not None:
+        check_body(entry, body)
+        content = read_content(entry.kind, body)
+    return Filing(entry, entry_hash(signed), content)
+
+
+def _check_reading(before: Entry, entry: Entry) -> None:
+    """An author never un-reads what it has read of another feed."""
+    now = {author: seq for author, seq, _ in entry.heads}
+    for author, seq, _ in before.heads:
+        if now.get(author, -1) < seq:
+            raise _wrong(entry, f"forgets what it had read of {author}'s feed")
+
+
+# ---- feeds against each other --------------------------------------------------------------------
+
+
+def _check_forks(audit: Audit, bundle: Bundle) -> None:
+    noted = [f.content.proof for f in audit.filings() if isinstance(f.content, ForkNote)]
+    for proof in (*bundle.forks, *noted):
+        audit.forks.add(proof.check(bundle.roster))
+
+
+def _check_heads(audit: Audit, filing: Filing) -> None:
+    entry = filing.entry
+    seen = [0]
+    if entry.seq:
+        seen.append(audit.feeds[entry.author][entry.seq - 1].entry.lamport)
+    for author, seq, found in entry.heads:
+        feed = audit.feeds.get(author, [])
+        if author in audit.forks and (seq >= len(feed) or feed[seq].hash != found):
+            return  # it had read the other history; its logical time cannot be judged
+        if seq >= len(feed):
+            raise LogError(
+                f"entry {len(feed)} of {author} is missing: {entry.author} had read up to {seq}",
+                member=author,
+                next="Ask another member for its bundle; this one was cut short.",
+            )
+        if feed[seq].hash != found:
+            raise SplitView(
+                f"{entry.author} has read another entry {seq} of {author} than this record holds",
+                member=author,
+                next=f"Compare with the bundle of {entry.author}: both entries together are proof.",
+            )
+        seen.append(feed[seq].entry.lamport)
+    if entry.lamport != min(LAMPORT_MAX, 1 + max(seen)):
+        raise _wrong(entry, "has a wrong logical time")
+
+
+def _check_checkpoints(audit: Audit, bundle: Bundle) -> None:
+    trees = {author: Tree(filing.hash for filing in feed) for author, feed in audit.feeds.items()}
+    for note in bundle.checkpoints:
+        checkpoint = check_checkpoint(note, bundle.roster)
+        author, tree = checkpoint.author, trees.get(checkpoint.author, Tree(()))
+        if author in audit.forks:
+            continue
+        if checkpoint.size > len(tree):
+            raise LogError(
+                f"entry {len(tree)} of {author} is missing: a checkpoint counts {checkpoint.size}",
+                member=author,
+            )
+        if tree.root(checkpoint.size) != checkpoint.root:
+            raise SplitView(
+                f"{author}'s checkpoint over {checkpoint.size} entries is of another history",
+                member=author,
+            )
+        audit.checkpoints += 1
+
+
+# ---- what entries say ----------------------------------------------------------------------------
+
+
+def _check_content(audit: Audit, filing: Filing) -> None:
+    content = filing.content
+    if content is None:
+        entry = filing.entry
+        audit.unchecked.append(f"the {entry.kind} entry {entry.seq} of {entry.author}: erased")
+    elif isinstance(content, Genesis):
+        if content.roster != encode(audit.roster):
+            raise _wrong(filing.entry, "names another roster than this network's")
+    elif isinstance(content, StudyNote):
+        _check_study(audit, filing, content)
+    elif isinstance(content, Release):
+        _check_release(audit, filing, content)
+    elif isinstance(content, Released):
+        _check_released(audit, filing, content)
+    elif isinstance(content, Answered):
+        _check_answered(audit, filing, content)
+
+
+def _check_study(audit: Audit, filing: Filing, note: StudyNote) -> None:
+    claim = study_hash(note.study)
+    try:
+        verify_signature(note.researcher, audit.roster.network, "study", claim, note.signature)
+    except LogError:
+        raise _wrong(filing.entry, "holds a study that its researcher did not sign") from None
+
+
+def _check_release(audit: Audit, filing: Filing, note: Release) -> None:
+    """One author signs one certificate in one session, and says first what it had checked."""
+    entry = filing.entry
+    same = [f for f, other in audit.of(entry.author, Release) if other.session == note.session]
+    if len(same) != 1:
+        raise _wrong(entry, "is one of several certificates that it signed for one session")
+    key = audit.roster.member(entry.author).log_key
+    try:
+        verify_signature(
+            key, audit.roster.network, "certificate", note.certificate_hash, note.signature
+        )
+    except LogError:
+        raise _wrong(entry, "holds a certificate's signature that does not verify") from None
+
+
+def _check_released(audit: Audit, filing: Filing, note: Released) -> None:
+    certificate = read_certificate(note.certificate)
+    if certificate.session != note.session or filing.entry.author not in certificate.parties:
+        raise _wrong(filing.entry, "holds a certificate of another session")
+    check_signatures(certificate, note.signatures, audit.roster)
+    known = audit.certificates.setdefault(note.session, certificate)
+    if certificate_hash(known) != certificate_hash(certificate):
+        raise _wrong(filing.entry, "holds a second certificate for one session")
+    forked = sorted(audit.forks & set(certificate.parties))
+    if forked:
+        audit.unchecked.append(f"a release with {forked[0]}, who wrote two histories")
+        return
+    for party, ready in zip(certificate.parties, certificate.readies, strict=True):
+        _check_ready(audit, certificate, party, ready)
+        checked = _check_checked(audit, certificate, party)
+        released = _find_release(audit, filing, certificate, party)
+        if checked is not None and released is not None and checked >= released:
+            raise LogError(f"{party} released before it had checked", member=party)
+
+
+def _check_ready(audit: Audit, certificate: Certificate, party: str, ready: bytes) -> None:
+    filing = audit.by_hash.get(ready)
+    if filing is None or filing.entry.author != party or filing.entry.kind != "ready":
+        raise LogError(f"the record lacks the ready entry of {party}", member=party)
+    note = filing.content
+    if not isinstance(note, Ready):
+        return
+    said = (note.study, note.epoch, note.program)
+    if said != (certificate.study.hex(), certificate.epoch, certificate.program):
+        raise LogError(f"{party} was ready for another study than was certified", member=party)
+    consents = _consents(audit, certificate)
+    if consents is not None and note.consents != consents:
+        raise LogError(f"{party} was ready on other consents than the record holds", member=party)
+
+
+def _consents(audit: Audit, certificate: Certificate) -> bytes | None:
+    """The hash over the parties' first consents; None when an erased body hides one."""
+    found: list[bytes] = []
+    for party in certificate.parties:
+        study = certificate.study.hex()
+        given = [f.hash for f, note in audit.of(party, Consent) if note.study == study]
+        if audit.has_erased(party, "consent"):
+            return None
+        if not given:
+            raise LogError(f"the record lacks the consent of {party}", member=party)
+        found.append(given[0])
+    return digest("p2pmpc/consents/1", *found)
+
+
+def _check_checked(audit: Audit, certificate: Certificate, party: str) -> int | None:
+    """The number of the party's `checked` entry; None when it may be an erased one."""
+    for filing, note in audit.of(party, Checked):
+        if note.session == certificate.session:
+            if note.transcript != certificate.transcript:
+                raise LogError(f"{party} had checked another transcript", member=party)
+            return filing.entry.seq
+    if not audit.has_erased(party, "checked"):
+        raise LogError(f"the record lacks the checked entry of {party}", member=party)
+    return None
+
+
+def _find_release(audit: Audit, filing: Filing, certificate: Certificate, party: str) -> int | None:
+    """The number of the party's `release` entry, which the holder must have read before."""
+    claim = certificate_hash(certificate)
+    holder = filing.entry
+    for released, note in audit.of(party, Release):
+        if note.session == certificate.session:
+            if note.certificate_hash != claim:
+                raise LogError(f"{party} signed another certificate", member=party)
+            if not _had_read(holder, released.entry):
+                raise _wrong(holder, f"comes before it had read the release of {party}")
+            return released.entry.seq
+    if not audit.has_erased(party, "release"):
+        raise LogError(f"the record lacks the release entry of {party}", member=party)
+    return None
+
+
+def _had_read(reader: Entry, other: Entry) -> bool:
+    if reader.author == other.author:
+        return other.seq < reader.seq
+    return any(author == other.author and seq >= other.seq for author, seq, _ in reader.heads)
+
+
+def _check_answered(audit: Audit, filing: Filing, note: Answered) -> None:
+    entry = filing.entry
+    before = [
+        f
+        for f, released in audit.of(entry.author, Released)
+        if released.session == note.session and f.entry.seq < entry.seq
+    ]
+    if not before and not audit.has_erased(entry.author, "released"):
+        raise _wrong(entry, "answers a session for which it holds no complete certificate")
+
+
+# ---- receipts ------------------------------------------------------------------------------------
+
+
+def _check_receipts(audit: Audit, bundle: Bundle) -> None:
+    for data in bundle.receipts:
+        receipt = read_receipt(data)
+        if receipt.roster != bundle.roster:
+            raise LogError("a receipt belongs to another network")
+        values = check_receipt(receipt)
+        session = receipt.certificate.session
+        known = audit.certificates.get(session)
+        if known is None or certificate_hash(known) != certificate_hash(receipt.certificate):
+            raise LogError("a receipt's certificate is not in the record")
+        read = answer_hash(session, receipt.answer_salt, receipt.answer)
+        said = [
+            note.answer_hash
+            for _, note in audit.of(bundle.exporter, Answered)
+            if note.session == session
+        ]
+        if said and read not in said:
+            raise LogError(
+                f"{bundle.exporter} recorded another answer than its receipt holds",
+                member=bundle.exporter,
+            )
+        audit.opened[session] = values
+
+
+def _wrong(entry: Entry, what: str) -> LogError:
+    return LogError(f"entry {entry.seq} of {entry.author} {what}", member=entry.author)
