@@ -39,7 +39,7 @@ class Thresholds:
 
     def rows_for(self, parameters: int) -> int:
         """The fewest rows a model with so many parameters may rest on."""
-        return ceil(Fraction(parameters) / Fraction(self.parameters_per_row))
+        return ceil(parameters / Fraction(str(self.parameters_per_row)))  # decimals as written
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from protocols.statistics.distribution import real
 from protocols.statistics.plan import Plan, Unit
-from protocols.statistics.precision import Bounded, worst_error
+from protocols.statistics.precision import Bounded, shown, worst_error
 
 __all__ = [
     "Finished",
@@ -67,6 +68,8 @@ def finished(
 ) -> Finished:
     """A released answer. `numbers` are the printed ones with their bounds."""
     hidden = [*suppressed]
+    beyond = [name for name, one in numbers.items() if one.value is not None and shown(one) is None]
+    range_words = [f"{name} is beyond the range of a float64 and not given." for name in beyond]
     if "left_out" in opened and opened["left_out"] is None:
         hidden.append(suppression(plan.unit("left_out"), "", "left_out"))
     return Finished(
@@ -78,11 +81,11 @@ def finished(
         precision=worst_error(numbers),
         method=method,
         opened=opened_words(plan, opened),
-        caveats=[*dict.fromkeys((*caveats, SUBTRACTION))],
+        caveats=[*dict.fromkeys((*caveats, *range_words, SUBTRACTION))],
         released=True,
         reason=None,
         would_pass=None,
-        bounds={name: float(one.error) for name, one in numbers.items()},
+        bounds={name: real(one.error) for name, one in numbers.items()},
     )
 
 

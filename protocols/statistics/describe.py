@@ -135,7 +135,7 @@ def finish_describe(plan: Plan, opened: Opened) -> Finished:
         numbers.update({f"{name} of {place}": one for name, one in found.items()})
         if opened[row.unit] is not None and found["skewness"].value is None:
             caveats.append(f"{place} {CONSTANT}.")
-    counts = {one for row in question.rows if (one := _first(opened, row.unit)) is not None}
+    counts = _totals(question, opened)
     single = len(question.rows) == 1
     if len(counts) > 1:
         caveats.append(SUBTRACT)
@@ -144,13 +144,22 @@ def finish_describe(plan: Plan, opened: Opened) -> Finished:
         opened,
         values={},
         table=table,
-        n=counts.pop() if len(counts) == 1 and question.by is None else None,
+        n=counts.pop() if len(counts) == 1 else None,
         numbers=numbers,
         method=METHOD,
         caveats=caveats,
         suppressed=suppressed,
         left_out=_first(opened, question.rows[0].missing) if single else None,
     )
+
+
+def _totals(question: Question, opened: Opened) -> set[int | None]:
+    """Each column's persons over all groups; None where a group is suppressed."""
+    totals: dict[str, int | None] = {}
+    for row in question.rows:
+        known, one = totals.get(row.column, 0), _first(opened, row.unit)
+        totals[row.column] = None if known is None or one is None else known + one
+    return {*totals.values()}
 
 
 def _numbers(plan: Plan, row: Row, opened: Opened) -> dict[str, Bounded]:

@@ -160,7 +160,7 @@ class Draft:
         room = RING_BITS - self.rows_max.bit_length()
         if not self.linked:
             feature = make_feature(POOLED, factors, complete, self.encodings, room)
-            self._enough(feature, len([f for f in factors if isinstance(f, Power)]))
+            self._enough(feature, len([f for f in factors if isinstance(f, Power)]), factors)
             return (feature,)
         busy = {f.key[0] for f in factors if isinstance(f, Power)}
         share = (room - len(self.aliases)) // max(1, len(busy)) - 1
@@ -175,13 +175,13 @@ class Draft:
             for alias in self.aliases
         )
         for feature in features:
-            self._enough(feature, 1)
+            self._enough(feature, 1, factors)
         return features
 
-    def _enough(self, feature: Feature, columns: int) -> None:
+    def _enough(self, feature: Feature, columns: int, factors: Factors) -> None:
         if not feature.shift or feature.bound.bit_length() >= LINKED_FEATURE_BITS_MIN * columns:
             return
-        names = ", ".join(sorted({f.key[1] for f in feature.factors}))
+        names = ", ".join(sorted({self.label(f.key) for f in factors}))
         raise PlanRefused(
             f"sums of products of {names} do not fit the arithmetic for {self.rows_max} rows",
             f"closer bounds or fewer decimals for {names}, a smaller rows_max, or fewer columns",

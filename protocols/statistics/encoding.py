@@ -103,7 +103,8 @@ def _whole(encoding: Encoding, numbers: NDArray[np.generic]) -> NDArray[np.int64
 
 def _fine(encoding: Encoding, numbers: NDArray[np.generic]) -> NDArray[np.int64]:
     offset = numbers.astype(np.float64) - float(encoding.centre)
-    scaled = np.rint(np.ldexp(offset, encoding.exponent))
+    with np.errstate(over="ignore"):  # an infinity is outside the bounds, and refused below
+        scaled = np.rint(np.ldexp(offset, encoding.exponent))
     if not np.all(np.abs(scaled) < 2.0**62):
         raise ValueError("a value outside the declared bounds reached a sum")
     return scaled.astype(np.int64)

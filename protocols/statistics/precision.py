@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isfinite
 
 from protocols.statistics.distribution import real
 from protocols.statistics.plan import Factors, Plan
@@ -125,7 +126,11 @@ def _ends(
 
 
 def shown(number: Bounded) -> float | None:
-    return None if number.value is None else real(number.value)
+    """The nearest float64; None where there is no number, or none within a float64's range."""
+    if number.value is None:
+        return None
+    nearest = real(number.value)
+    return nearest if isfinite(nearest) and (nearest or not number.value) else None
 
 
 def worst_error(numbers: Mapping[str, Bounded]) -> str:

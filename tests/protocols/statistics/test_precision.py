@@ -1,0 +1,125 @@
+import re
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from protocols.statistics.distribution import root
+from protocols.statistics.elimination import inverse
+
+WIDE = [(-1, 1), (-1000, 1000), (-1e4, 3e4)]
+
+
+def exact_moments(values):
+    x = [Fraction(v) for v in values]
+    n = len(x)
+    mean = sum(x) / n
+    m2, m3, m4 = (sum((v - mean) ** k for v in x) / n for k in (2, 3, 4))
+    var = m2 * n / (n - 1)
+    return {
+        "mean": mean,
+        "var": var,
+        "sd": root(var),
+        "skewness": m3 / (m2 * root(m2)),
+        "kurtosis": m4 / m2**2 - 3,
+    }
+
+
+def printed(sentence):
+    return float(re.search(r"largest relative error ([0-9.e+-]+) ", sentence)[1])
+
+
+@pytest.mark.parametrize("bounds", WIDE)
+@pytest.mark.parametrize("seed", range(6))
+def test_the_printed_bound_of_describe_is_never_too_small(asked, bounds, seed):
+    values = np.random.default_rng(seed).normal(0.3, 0.1, 50).clip(-1, 1)
+    whole = asked({"x": ("number", *bounds)}, "describe", {"columns": ["x"]})
+    answer = whole.answer(pd.DataFrame({"x": values}))
+    worst = 0.0
+    for name, true in exact_moments(values).items():
+        shown = answer.table[0][name]
+        assert shown is not None
+        error = abs(Fraction(shown) - true)
+        assert error <= Fraction(answer.bounds[f"{name} of x"])
+        if answer.bounds[f"{name} of x"] <= 1e-3 * abs(shown):
+            worst = max(worst, float(error / abs(true)))
+    if "largest relative error" in answer.precision:
+        assert worst <= printed(answer.precision)
+
+
+@pytest.mark.parametrize("bounds", WIDE)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_printed_bound_of_a_model_is_never_too_small(asked, bounds, seed):
+    random = np.random.default_rng(seed)
+    x = random.uniform(-1, 1, (60, 2))
+    y = (0.2 + x @ [0.1, -0.3] + random.normal(0, 0.1, 60)).clip(-1, 1)
+    frame = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": y})
+    specs = dict.fromkeys("aby", ("number", *bounds))
+    ask = {"response": "y", "terms": [("a", False), ("b", False)]}
+    answer = asked(specs, "linear_model", ask).answer(frame)
+    design = [[Fraction(1), Fraction(a), Fraction(b)] for a, b in x]
+    gram = [[sum(r[i] * r[j] for r in design) for j in range(3)] for i in range(3)]
+    right = [sum(r[i] * Fraction(v) for r, v in zip(design, y, strict=True)) for i in range(3)]
+    solved = inverse(gram)
+    true = [sum(solved[i][k] * right[k] for k in range(3)) for i in range(3)]
+    rss = sum(
+        (Fraction(v) - sum(t * c for t, c in zip(true, r, strict=True))) ** 2
+        for r, v in zip(design, y, strict=True)
+    )
+    for place, line in enumerate(answer.table):
+        bounds_of = {
+            part: answer.bounds[f"{part} of {line['term']}"] for part in line if part != "term"
+        }
+        assert abs(Fraction(line["estimate"]) - true[place]) <= bounds_of["estimate"]
+        deviation = root(rss / 57 * solved[place][place])
+        assert abs(Fraction(line["std_error"]) - deviation) <= bounds_of["std_error"]
+        assert abs(Fraction(line["statistic"]) - true[place] / deviation) <= bounds_of["statistic"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_printed_bound_of_a_correlation_and_a_t_is_never_too_small(asked, seed):
+    random = np.random.default_rng(seed)
+    frame = pd.DataFrame({"x": random.uniform(0, 1, 40), "y": random.uniform(0, 1, 40)})
+    frame["g"] = random.random(40) < 0.5
+    specs = {"x": ("number", -50, 50), "y": ("number", 0, 1), "g": ("boolean",)}
+    answer = asked(specs, "correlation", {"columns": ["x", "y"]}).answer(frame)
+    x, y = ([Fraction(v) for v in frame[name]] for name in "xy")
+    mx, my = sum(x) / 40, sum(y) / 40
+    sxy = sum((a - mx) * (b - my) for a, b in zip(x, y, strict=True))
+    r = sxy / root(sum((a - mx) ** 2 for a in x) * sum((b - my) ** 2 for b in y))
+    assert abs(Fraction(answer.table[0]["r"]) - r) <= answer.bounds["r of x and y"]
+    test = asked(specs, "t_test", {"column": "x", "by": "g"}).answer(frame)
+    groups = [
+        [v for v, g in zip(x, frame["g"], strict=True) if g == level] for level in (False, True)
+    ]
+    means = [sum(g) / len(g) for g in groups]
+    spread = sum(
+        sum((v - m) ** 2 for v in g) / (len(g) - 1) / len(g)
+        for g, m in zip(groups, means, strict=True)
+    )
+    t = (means[0] - means[1]) / root(spread)
+    assert abs(Fraction(test.values["t"]) - t) <= test.bounds["t"]
+    assert test.bounds["t"] > 0
+
+
+def test_a_spread_below_the_resolution_is_withheld_not_printed(asked):
+    values = 0.3 + np.arange(20) * 1e-12
+    whole = asked({"x": ("number", -1e6, 3e6)}, "describe", {"columns": ["x"]})
+    answer = whole.answer(pd.DataFrame({"x": values}))
+    assert answer.table[0]["sd"] is answer.table[0]["skewness"] is None
+    assert answer.table[0]["mean"] == pytest.approx(0.3, abs=1e-9)
+
+
+def test_whole_numbers_are_called_exact(asked, lung, lung_specs):
+    answer = asked(lung_specs("age"), "describe", {"columns": ["age"]}).answer(lung)
+    assert answer.precision == "exact: sums of integers; only the last division rounds"
+    assert set(answer.bounds.values()) == {0.0}
+
+
+@pytest.mark.parametrize(
+    "value", [Fraction(2), Fraction(1, 3), Fraction(10**400), Fraction(1, 10**400)]
+)
+def test_roots_are_good_to_220_bits(value):
+    assert abs(root(value) ** 2 / value - 1) < Fraction(1, 2**218)
+    assert root(Fraction(0)) == 0
