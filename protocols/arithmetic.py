@@ -15,7 +15,7 @@ Parties whose share is zero take part like all others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +68,7 @@ WORDS_A_BLOCK = 1 << 21  # 16 MiB
 
 
 def open_ring(seat: Seat, ring: Ring, x: Elements) -> Protocol[Elements]:
-    """The value of shared elements, to every party of the seat. The caller has masked the shares."""
+    """The value of shared elements, to every party of the seat. The caller has masked them."""
     shares = yield from broadcast(seat, "elements", x.reshape(-1, ring.words))
     return ring.sum(np.stack([shares[party] for party in seat.parties]), axis=0).reshape(x.shape)
 
@@ -89,9 +89,9 @@ def and_words(seat: Seat, x: Words, y: Words, triples: AndTriples) -> Protocol[W
     masked = np.stack((x.reshape(-1) ^ a, y.reshape(-1) ^ b), axis=1)
     shares = yield from broadcast(seat, "masked", masked)
     d, e = np.bitwise_xor.reduce([shares[party] for party in seat.parties]).T
-    z = c ^ (d & b) ^ (e & a)
+    z: Words = c ^ (d & b) ^ (e & a)
     if seat.index == 0:
-        z = z ^ (d & e)
+        z ^= d & e
     return z.reshape(x.shape)
 
 
@@ -125,7 +125,7 @@ def bits_to_ring(seat: Seat, ring: Ring, bits: Bits) -> Protocol[Elements]:
         ones = ring.zeros((block.stop - block.start, 1))
         if seat.index == 0:
             ones[..., 0] = 1
-        parts.append((yield from _chain(seat, ring, flat[block], ones))[:, 0])
+        parts += [(yield from _chain(seat, ring, flat[block], ones))[:, 0]]
     return np.concatenate(parts).reshape(*bits.shape, ring.words)
 
 
@@ -138,7 +138,7 @@ def select(seat: Seat, ring: Ring, bits: Bits, values: Elements) -> Protocol[Ele
     size = max(1, min(TRANSFERS_MAX, WORDS_A_BLOCK // max(1, columns * ring.words)))
     parts = [ring.zeros((0, columns))]
     for block in blocks(rows, size):
-        parts.append((yield from _chain(seat, ring, bits[block], values[block])))
+        parts += [(yield from _chain(seat, ring, bits[block], values[block]))]
     return np.concatenate(parts)
 
 
@@ -149,15 +149,23 @@ def _chain(seat: Seat, ring: Ring, bits: Bits, values: Elements) -> Protocol[Ele
     share = np.zeros_like(values)
     for party in seat.parties:
         turned = ring.sub(values, ring.add(share, share))
-        step = yield from _turn(seat, ring, party, bits, turned, pads)
-        share = ring.add(share, step)
+        turn = _Turn(party, bits, pads)
+        share = ring.add(share, (yield from _turn(seat, ring, turn, turned)))
     return share
 
 
-def _turn(
-    seat: Seat, ring: Ring, owner: Party, bits: Bits, values: Elements, pads: Strings
-) -> Protocol[Elements]:
-    """Shares of b * value, b the owner's own bit, by strings that it chose with b."""
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """Whose bits count, and the strings that all parties chose with their bits."""
+
+    owner: Party
+    bits: Bits
+    pads: Strings
+
+
+def _turn(seat: Seat, ring: Ring, turn: _Turn, values: Elements) -> Protocol[Elements]:
+    """Shares of b * value, b the owner's own bit."""
+    owner, bits, pads = turn.owner, turn.bits, turn.pads
     expect = Expect("uint64", values.shape)
     if seat.me != owner:
         says = {owner: correction(ring, pads, owner, values)}
@@ -176,10 +184,15 @@ def _turn(
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Columns of the owner that meet the same shared columns."""
+    """Columns of the owner that meet the same shared columns, with their widths."""
 
     own: tuple[int, ...]
     shared: tuple[int, ...]
+    widths: tuple[int, ...]  # negative: two's complement
+
+    @property
+    def digits(self) -> int:
+        return sum(abs(width) for width in self.widths)
 
 
 def cross_sums(
@@ -190,24 +203,23 @@ def cross_sums(
     widths: tuple[int, ...],
     shared: Elements,
     pairs: tuple[tuple[int, int], ...],
-    signed: tuple[bool, ...] = (),
 ) -> Protocol[Elements]:
     """Shares (len(pairs), words) of sum_r own[r, i] * shared[r, j] for each pair (i, j).
 
     own     int64 (rows, a), known to the owner alone; None at the others
-    widths  public bits of each of the owner's columns, at most 64; column i holds integers in
-            [0, 2^width), or in [-2^(width - 1), 2^(width - 1)) where signed[i] (default: none is)
+    widths  public bits of each of the owner's columns, 1 to 64: column i holds integers in
+            [0, 2^width); a width -w says two's complement, integers in [-2^(w - 1), 2^(w - 1))
     shared  (rows, c, words), additively shared among the parties of the seat, the owner too
     Raises ValueError at the owner when an integer does not fit its column's width.
     """
-    signs = signed or (False,) * len(widths)
     if seat.me == owner:
-        _check_widths(own, widths, signs)
-    batches = list(_batches(pairs))
+        assert own is not None, "the owner brings its own integers"
+        _check_widths(own, widths)
+    batches = list(_batches(pairs, widths))
     sums = yield from together(
         {
             f"batch{number}": _batch_sums(
-                seat.fork(f"cross sums {number}"), ring, owner, own, widths, signs, shared, batch
+                seat.fork(f"cross sums {number}"), ring, owner, batch, (own, shared)
             )
             for number, batch in enumerate(batches)
         }
@@ -221,19 +233,17 @@ def cross_sums(
     return np.array([places[pair] for pair in pairs], dtype=np.uint64).reshape(-1, ring.words)
 
 
-def _check_widths(own: Integers | None, widths: Sequence[int], signs: Sequence[bool]) -> None:
-    assert own is not None, "the owner brings its own integers"
-    for i, (width, sign) in enumerate(zip(widths, signs, strict=True)):
-        if not 0 < width <= WIDTH_MAX:
+def _check_widths(own: Integers, widths: Sequence[int]) -> None:
+    for i, width in enumerate(widths):
+        if not 1 <= abs(width) <= WIDTH_MAX:
             raise ValueError(f"column {i} of the owner's integers has {width} bits, not 1 to 64")
-        spread = width - 1 if sign else width
-        low, high = -(1 << spread) if sign else 0, (1 << spread) - 1
+        low, high = (0, 1 << width) if width > 0 else (-(1 << (-width - 1)), 1 << (-width - 1))
         column = own[:, i]
-        if column.size and not low <= int(column.min()) <= int(column.max()) <= high:
+        if column.size and not low <= int(column.min()) <= int(column.max()) < high:
             raise ValueError(f"column {i} holds an integer outside its declared {width} bits")
 
 
-def _batches(pairs: Sequence[tuple[int, int]]) -> Iterator[_Batch]:
+def _batches(pairs: Sequence[tuple[int, int]], widths: Sequence[int]) -> Iterator[_Batch]:
     partners: dict[int, set[int]] = {}
     for i, j in pairs:
         partners.setdefault(i, set()).add(j)
@@ -241,71 +251,62 @@ def _batches(pairs: Sequence[tuple[int, int]]) -> Iterator[_Batch]:
     for i, group in sorted(partners.items()):
         alike.setdefault(tuple(sorted(group)), []).append(i)
     for shared, columns in sorted(alike.items()):
-        yield _Batch(tuple(columns), shared)
+        yield _Batch(tuple(columns), shared, tuple(widths[i] for i in columns))
 
 
 def _batch_sums(
-    seat: Seat,
-    ring: Ring,
-    owner: Party,
-    own: Integers | None,
-    widths: Sequence[int],
-    signs: Sequence[bool],
-    shared: Elements,
-    batch: _Batch,
+    seat: Seat, ring: Ring, owner: Party, batch: _Batch, rows: tuple[Integers | None, Elements]
 ) -> Protocol[Elements]:
     """Gilboa with each other party, a block of rows at a time: (own, shared, words) of sums."""
-    values = shared[:, list(batch.shared)]
-    total = sum(widths[i] for i in batch.own)
-    per_row = total * len(batch.shared) * ring.words
-    size = max(1, min(TRANSFERS_MAX // total, WORDS_A_BLOCK // max(1, per_row)))
-    digits = ring.zeros((total, len(batch.shared)))
-    for block in blocks(len(values), size):
-        bits = _own_bits(own[block], widths, batch.own) if own is not None else None
-        digits = ring.add(
-            digits, (yield from _block_sums(seat, ring, owner, bits, values[block], total))
-        )
-    return _weigh_columns(ring, digits, batch.own, widths, signs)
+    own, shared = rows
+    per_row = batch.digits * len(batch.shared) * ring.words
+    size = max(1, min(TRANSFERS_MAX // batch.digits, WORDS_A_BLOCK // per_row))
+    sums = ring.zeros((batch.digits, len(batch.shared)))
+    for block in blocks(len(shared), size):
+        values = shared[block][:, list(batch.shared)]
+        if own is None:
+            part = yield from _sending(seat, ring, owner, values, batch.digits)
+        else:
+            part = yield from _choosing(seat, ring, _digits(own[block], batch), values)
+        sums = ring.add(sums, part)
+    return _weigh_columns(ring, sums, batch)
 
 
-def _own_bits(own: Integers, widths: Sequence[int], columns: Sequence[int]) -> Bits:
-    """(rows, total bits): two's complement, cut off at each column's width."""
+def _digits(own: Integers, batch: _Batch) -> Bits:
+    """(rows, digits): each column's bits, lowest first, cut off at its width."""
     words = own.view(np.uint64)
     parts = [
-        (words[:, i : i + 1] >> np.arange(widths[i], dtype=np.uint64)) & np.uint64(1)
-        for i in columns
+        (words[:, i : i + 1] >> np.arange(abs(width), dtype=np.uint64)) & np.uint64(1)
+        for i, width in zip(batch.own, batch.widths, strict=True)
     ]
     return np.concatenate(parts, axis=1).astype(np.uint8)
 
 
-def _block_sums(
-    seat: Seat, ring: Ring, owner: Party, bits: Bits | None, values: Elements, total: int
+def _choosing(seat: Seat, ring: Ring, bits: Bits, values: Elements) -> Protocol[Elements]:
+    """The owner's shares (digits, c, words) of sum_r bit[r, t] * value[r, j], all parties'."""
+    rows, digits = bits.shape
+    shape = (rows * digits, values.shape[1])
+    choosing = dict.fromkeys(seat.peers, bits.reshape(-1))
+    share = yield from correlated(seat, ring, choosing, {}, shape)
+    masks = (np.uint64(0) - bits.astype(np.uint64))[:, :, None, None]
+    return ring.sum(
+        ring.add(share.reshape(rows, digits, *values.shape[1:]), values[:, None] & masks)
+    )
+
+
+def _sending(
+    seat: Seat, ring: Ring, owner: Party, values: Elements, digits: int
 ) -> Protocol[Elements]:
-    """Shares of sum_r bit[r, t] * value[r, j] for all digits t and columns j: (total, c, words)."""
-    rows, columns, words = values.shape
-    choosing: Mapping[Party, Bits] = {}
-    offering: Mapping[Party, Elements] = {}
-    local = ring.zeros((total, columns))
-    if bits is not None:
-        choosing = dict.fromkeys(seat.peers, bits.reshape(-1))
-        masks = np.uint64(0) - bits.astype(np.uint64)
-        local = ring.sum(values[:, None] & masks[:, :, None, None], axis=0)
-    else:
-        offering = {owner: np.repeat(values, total, axis=0)}
-    share = yield from correlated(seat, ring, choosing, offering, (rows * total, columns))
-    return ring.add(local, ring.sum(share.reshape(rows, total, columns, words), axis=0))
+    rows, columns, _ = values.shape
+    offering = {owner: np.repeat(values, digits, axis=0)}
+    share = yield from correlated(seat, ring, {}, offering, (rows * digits, columns))
+    return ring.sum(share.reshape(rows, digits, *values.shape[1:]))
 
 
-def _weigh_columns(
-    ring: Ring,
-    digits: Elements,
-    columns: Sequence[int],
-    widths: Sequence[int],
-    signs: Sequence[bool],
-) -> Elements:
+def _weigh_columns(ring: Ring, digits: Elements, batch: _Batch) -> Elements:
     parts, first = [], 0
-    for i in columns:
-        part = digits[first : first + widths[i]].swapaxes(0, 1)
-        parts.append(weigh(ring, part, widths[i], signs[i]))
-        first += widths[i]
+    for width in batch.widths:
+        part = digits[first : first + abs(width)].swapaxes(0, 1)
+        parts.append(weigh(ring, part, abs(width), signed=width < 0))
+        first += abs(width)
     return np.stack(parts)

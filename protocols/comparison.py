@@ -8,8 +8,8 @@ Rounds     triples (1 for every 2^20 of them, 2 from three parties up), then one
            at_least c + 1 + ceil(log2(bits - 1)), is_zero c + ceil(log2 bits), equal_words
            ceil(log2 length), all_of ceil(log2 of the largest group), either 1; c = carry-save
            levels: 0, 1, 2, 3, 5 for 2, 3, 4, 5 to 6, 10 parties.
-Bytes      to each peer 16 (17 from three parties up) a triple and 1/4 a masked pair of bits. Triples
-           a value: at_least (n - 2) bits + 3 bits at most, is_zero (n - 2) bits + bits - 1,
+Bytes      to each peer 16 (from three parties up 16 1/8) a triple and 1/4 a masked pair of bits.
+           Triples a value: at_least (n - 2) bits + 3 bits at most, is_zero (n - 2) bits + bits - 1,
            equal_words length - 1.
 Source     Wallace 1964 (carry-save); Ladner and Fischer 1980 (the tree); Goldreich, Micali,
            Wigderson 1987 for gates on XOR shares.
@@ -117,7 +117,7 @@ def _negated(seat: Seat, bits: Bits) -> Bits:
     return bits ^ np.uint8(seat.index == 0)
 
 
-# ---- circuits on bit slices: (bits, words), bit b of 64 values a word -------------------------------
+# ---- circuits on bit slices: (bits, words), bit b of 64 values a word ----------------------------
 
 
 def adder_gates(addends: int, bits: int) -> int:
@@ -160,7 +160,8 @@ def _carry(seat: Seat, x: Words, y: Words, triples: AndTriples) -> Protocol[Word
         half = even // 2
         generate = np.concatenate((generate[1:even:2] ^ joined[:half], generate[even:]))
         propagate = np.concatenate((joined[half:], propagate[even:]))
-    return generate[0]
+    carry: Words = generate[0]
+    return carry
 
 
 def _conjunction(seat: Seat, slices: Words, triples: AndTriples) -> Protocol[Words]:
@@ -169,4 +170,5 @@ def _conjunction(seat: Seat, slices: Words, triples: AndTriples) -> Protocol[Wor
         half = len(slices) // 2
         joined = yield from and_words(seat, slices[:half], slices[half : 2 * half], triples)
         slices = np.concatenate((joined, slices[2 * half :]))
-    return slices[0]
+    every: Words = slices[0]
+    return every

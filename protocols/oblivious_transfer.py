@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 import protocols.kernels.curve
-import protocols.kernels.extension  # noqa: F401  its kernels are asked for by name
+import protocols.kernels.extension
 from protocols.abort import Suspected
 from protocols.kernels.bits import pack
 from protocols.kernels.curve import POINT_BYTES, SCALAR_COINS, valid_points
@@ -280,6 +280,6 @@ def _sending(wire: Wire, message: Words, counters: int, words: int) -> Compute:
     secret = pack(wire.base.secret)
     return Compute(
         "extension.send",
-        (wire.chosen_keys(), secret, message, start, keys, words),
+        ((wire.chosen_keys(), secret), message, start, keys, words),
         counters * COUNTER_BITS,
     )

@@ -4,10 +4,10 @@ What       Output row o holds input row permutation[o], or zeros where permutati
            and bits travel together.
 Against    honest-but-curious parties, n - 1 of whom may collude: the others see only the OT
            extension's messages, the owner only values masked by strings that it did not choose.
-Rounds     for each group of layers of at most 2^19 switches 1 + the parts of its corrections;
-           2 for up to 2^15 rows. The same once more for the rows that become zero.
+Rounds     for each group of layers of at most 2^19 switches 1 + the parts of its corrections (2 for
+           up to 2^15 rows); the same once more for the rows that become zero.
 Bytes      for N rows, N the next power of two of the larger row count, from the owner to each peer
-           16 (N log2 N - N / 2 + rows_out); to the owner 8 (words of a row) for each switch and row.
+           16 (N log2 N - N / 2 + rows_out); to the owner 8 words of a row for each of those.
 Source     network: Benes 1964, routed by Opferman and Tsao-Wu 1971; switches over OT: Mohassel and
            Sadeghian, EUROCRYPT 2013, section 4.2, with one correlated string a switch: both outputs
            follow from the share of t (b - a).
@@ -18,7 +18,7 @@ middle mirror those before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,7 +146,7 @@ def _switches_portable(permutation: Indices) -> Bits:
     return _routed(permutation, route)
 
 
-def _routed(permutation: Indices, run):  # type: ignore[no-untyped-def]
+def _routed(permutation: Indices, run: Callable[[Indices, Bits], None]) -> Bits:
     n = len(permutation)
     out = np.zeros((2 * (n.bit_length() - 1) - 1, n // 2), dtype=np.uint8)
     run(permutation.copy(), out)

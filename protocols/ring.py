@@ -78,12 +78,13 @@ class Ring:
         axis = axis % x.ndim
         assert axis != x.ndim - 1, "the last axis holds the words of an element"
         if self.words == 1:
-            return x.sum(axis=axis, dtype=np.uint64)
+            total: Elements = x.sum(axis=axis, dtype=np.uint64)
+            return total
         low, carry = sum_with_carry(x[..., :1], axis)
         return np.concatenate((low, x[..., 1:].sum(axis=axis, dtype=np.uint64) + carry), axis=-1)
 
     def from_ints(self, values: Sequence[int] | npt.NDArray[np.int64]) -> Elements:
-        """Integers of either sign as elements: a list gives (m, words); an array keeps its shape."""
+        """Integers of either sign: a list gives (m, words), an array of shape s (*s, words)."""
         if isinstance(values, np.ndarray):
             signed = values.astype(np.int64)
             low = signed.view(np.uint64)

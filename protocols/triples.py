@@ -5,8 +5,8 @@ Against    honest-but-curious parties, n - 1 of whom may collude: each ordered p
 Rounds     for each 2^20 transfers: and_triples 1 (2 with three parties or more), ring_triples 2.
 Bytes      to each peer: and_triples 16 a triple and 1/8 of correction; ring_triples for words of
            64 bits 16 * 64 + 8 * 64 a triple, for 128 bits 16 * 128 + 16 * 128.
-Source     bits: Asharov, Lindell, Schneider, Zohner, CCS 2013, section 5.1, extended to n parties by
-           one correction bit; ring: Gilboa, CRYPTO 1999, section 4.1, as in Demmler, Schneider,
+Source     bits: Asharov, Lindell, Schneider, Zohner, CCS 2013, section 5.1, extended to n parties
+           by one correction bit; ring: Gilboa, CRYPTO 1999, section 4.1, as in Demmler, Schneider,
            Zohner (ABY), NDSS 2015, section III-A5.
 """
 
@@ -78,7 +78,7 @@ def and_triples(seat: Seat, count: int) -> Protocol[AndTriples]:
     """At least `count` AND triples of all parties of the seat, rounded up to whole words."""
     parts = []
     for block in blocks(64 * words_for(count), BITS_A_BLOCK):
-        parts.append((yield from _bit_block(seat, block.stop - block.start)))
+        parts += [(yield from _bit_block(seat, block.stop - block.start))]
     empty = np.zeros(0, dtype=np.uint64)
     a, b, c = (
         (np.concatenate([empty, *column]) for column in zip(*parts, strict=True))
@@ -170,7 +170,7 @@ def ring_triples(seat: Seat, ring: Ring, shape: tuple[int, ...]) -> Protocol[Rin
     a, b = ring.random(seat.rand, (count,)), ring.random(seat.rand, (count,))
     parts = [ring.zeros((0,))]
     for block in blocks(count, max(1, WORDS_A_BLOCK // (ring.bits * ring.words) // 2)):
-        parts.append((yield from _products(seat, ring, a[block], b[block])))
+        parts += [(yield from _products(seat, ring, a[block], b[block]))]
     c = ring.add(ring.mul(a, b), np.concatenate(parts))
     return RingTriples(*(x.reshape(*shape, ring.words) for x in (a, b, c)))
 

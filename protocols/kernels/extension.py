@@ -54,43 +54,46 @@ def receive(
 
     keys (2, 128, 16): both base keys of each column; choices (width,) words of packed bits
     """
-    return _receive(keys, choices, start, hash_keys, words, transpose)
+    zero, message = _receiver_columns(keys, choices, start)
+    return message, strings(transpose(zero), hash_keys, words)
 
 
 def receive_portable(
     keys: Octets, choices: Words, start: int, hash_keys: Octets, words: int
 ) -> tuple[Words, Words]:
-    return _receive(keys, choices, start, hash_keys, words, transpose_portable)
+    zero, message = _receiver_columns(keys, choices, start)
+    return message, strings(transpose_portable(zero), hash_keys, words)
 
 
-def _receive(keys, choices, start, hash_keys, words, turn):  # type: ignore[no-untyped-def]
+def _receiver_columns(keys: Octets, choices: Words, start: int) -> tuple[Words, Words]:
     zero, one = (columns(half, start, len(choices)) for half in keys)
-    return zero ^ one ^ choices, strings(turn(zero), hash_keys, words)
+    return zero, zero ^ one ^ choices
 
 
 def send(
-    keys: Octets, secret: Words, message: Words, start: int, hash_keys: Octets, words: int
+    keys: tuple[Octets, Words], message: Words, start: int, hash_keys: Octets, words: int
 ) -> tuple[Words, Words]:
     """The sender: both strings of each OT, (64 width, words) each.
 
-    keys (128, 16): the base keys that `secret`, (2,) words of 128 bits, chose
-    message (128, width): the receiver's u
+    keys     the base keys (128, 16) that the secret, (2,) words of 128 bits, chose; and the secret
+    message  (128, width): the receiver's u
     """
-    return _send(keys, secret, message, start, hash_keys, words, transpose)
+    rows = transpose(_sender_columns(keys, message, start))
+    return strings(rows, hash_keys, words), strings(rows ^ keys[1], hash_keys, words)
 
 
 def send_portable(
-    keys: Octets, secret: Words, message: Words, start: int, hash_keys: Octets, words: int
+    keys: tuple[Octets, Words], message: Words, start: int, hash_keys: Octets, words: int
 ) -> tuple[Words, Words]:
-    return _send(keys, secret, message, start, hash_keys, words, transpose_portable)
+    rows = transpose_portable(_sender_columns(keys, message, start))
+    return strings(rows, hash_keys, words), strings(rows ^ keys[1], hash_keys, words)
 
 
-def _send(keys, secret, message, start, hash_keys, words, turn):  # type: ignore[no-untyped-def]
-    places = np.arange(64, dtype=np.uint64)
-    bits = ((secret[:, None] >> places) & np.uint64(1)).reshape(ROW_BITS, 1)
-    mask = np.uint64(0) - bits
-    rows = turn(columns(keys, start, message.shape[1]) ^ (message & mask))
-    return strings(rows, hash_keys, words), strings(rows ^ secret, hash_keys, words)
+def _sender_columns(keys: tuple[Octets, Words], message: Words, start: int) -> Words:
+    base, secret = keys
+    bits = (secret[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
+    masks = np.uint64(0) - bits.reshape(ROW_BITS, 1)
+    return columns(base, start, message.shape[1]) ^ (message & masks)
 
 
 register("extension.receive", receive, receive_portable, "one OT")

@@ -22,7 +22,8 @@ def multiply_high(x: Words, y: Words) -> Words:
     y_low, y_high = y & LOW, y >> HALF
     middle = x_high * y_low + ((x_low * y_low) >> HALF)
     other = (middle & LOW) + x_low * y_high
-    return x_high * y_high + (middle >> HALF) + (other >> HALF)
+    high: Words = x_high * y_high + (middle >> HALF) + (other >> HALF)
+    return high
 
 
 def sum_with_carry(x: Words, axis: int) -> tuple[Words, Words]:
