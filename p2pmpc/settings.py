@@ -1,0 +1,138 @@
+"""The settings file of one node: where it listens, how long it waits. Nothing secret in it.
+
+    field               default        meaning
+    name                               this member's name in the network
+    listen_host         "127.0.0.1"    address to listen on; "0.0.0.0" or "::" for every interface
+    listen_port         7443           TCP port; 0 lets the system choose one
+    advertise           ""             "host:port" that others dial; "" means the listening address
+    link_grace_s        600            how long an unreachable peer is waited for during a run
+    refused_grace_s     20             the same when its machine refuses: the process has died
+    ready_wait_s        60             how long all members may take to become ready
+    attempt_deadline_s  21600          how long one attempt may run in all
+    progress_s          5              how often a run says how far it is
+    gossip_s            10             how often the record is compared with each peer
+
+Unknown fields are errors. A rehearsal waits 20 s for a peer: all its nodes are on one machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from p2pmpc.errors import WrongUsage
+from p2pmpc.limits import SETTINGS_BYTES_MAX
+from p2pmpc.toml import Section, check_name, check_text, load, read_text, write_table
+
+__all__ = ["Settings", "parse_settings", "read_settings", "rehearsal_settings"]
+
+PORT_MAX = 65535  # TCP
+WAIT_S_MAX = 7 * 86400.0  # a week: a longer wait is a slip of the unit
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """One node's settings; the module's table says what each means. Raises WrongUsage."""
+
+    name: str
+    listen_host: str = "127.0.0.1"
+    listen_port: int = 7443
+    advertise: str = ""
+    link_grace_s: float = 600.0
+    refused_grace_s: float = 20.0
+    ready_wait_s: float = 60.0
+    attempt_deadline_s: float = 21600.0
+    progress_s: float = 5.0
+    gossip_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "member", WrongUsage)
+        for field in ("listen_host", "advertise"):
+            check_text(getattr(self, field), field, WrongUsage)
+        if not self.listen_host:
+            raise _wrong("listen_host", "is empty", 'Write `listen_host = "127.0.0.1"`.')
+        if not 0 <= self.listen_port <= PORT_MAX:
+            raise _wrong("listen_port", f"must be from 0 to {PORT_MAX}")
+        if self.advertise and not _is_address(self.advertise):
+            raise _wrong("advertise", "must be host:port", 'For example "node.example.org:7443".')
+        for field in WAITS:
+            if not 0 < getattr(self, field) <= WAIT_S_MAX:
+                raise _wrong(field, f"must be above 0 and at most {WAIT_S_MAX:.0f} seconds")
+
+    def to_toml(self) -> str:
+        """The file that parses to these settings."""
+        fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        waits = {name: Decimal(repr(fields[name])) for name in WAITS}
+        return write_table(["node"], {**fields, **waits})
+
+
+WAITS = (
+    "link_grace_s",
+    "refused_grace_s",
+    "ready_wait_s",
+    "attempt_deadline_s",
+    "progress_s",
+    "gossip_s",
+)
+
+
+def _wrong(field: str, said: str, advice: str = "") -> WrongUsage:
+    return WrongUsage(f"{field} {said}", field=field, next=advice)
+
+
+def _is_address(text: str) -> bool:
+    host, colon, port = text.rpartition(":")
+    return bool(host and colon) and port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MAX
+
+
+def rehearsal_settings(name: str) -> Settings:
+    """A throw-away node on loopback: a free port, short waits."""
+    return Settings(
+        name=name,
+        listen_port=0,
+        link_grace_s=20.0,
+        attempt_deadline_s=3600.0,
+        gossip_s=1.0,
+    )
+
+
+def read_settings(path: str | Path) -> Settings:
+    """A settings file. Raises NotFound, WrongUsage."""
+    return parse_settings(read_text(path, SETTINGS_BYTES_MAX, WrongUsage), Path(path).name)
+
+
+def parse_settings(text: str, file: str) -> Settings:
+    """Settings from the table [node] of a TOML file; `file` is named in errors. WrongUsage."""
+    top = load(text, file, SETTINGS_BYTES_MAX, WrongUsage)
+    section = top.inner("node")
+    top.end()
+    given: dict[str, Any] = {}
+    for field, read in READERS.items():
+        if section.get(field) is not None:
+            given[field] = read(section, field)
+    section.end()
+    if "name" not in given:
+        raise section.wrong("name", "is missing", 'Write `name = "..."`, this member\'s name.')
+    try:
+        return Settings(**given)
+    except WrongUsage as fault:
+        field = str(fault.where.get("field", ""))
+        raise section.wrong(field, fault.message.removeprefix(f"{field} "), fault.next) from None
+
+
+def _wait(section: Section, field: str) -> float:
+    found = section.decimal(field)
+    assert found is not None, "only fields that were given are read"
+    return float(found)
+
+
+READERS: Mapping[str, Callable[[Section, str], Any]] = {
+    "name": Section.text,
+    "listen_host": Section.text,
+    "listen_port": Section.whole,
+    "advertise": Section.text,
+    **dict.fromkeys(WAITS, _wait),
+}
