@@ -218,17 +218,18 @@ def _send_layers(
 
 
 def _split(rows: _Rows, span: int) -> tuple[_Rows, _Rows]:
-    halves = [x.reshape(-1, 2, span, *x.shape[1:]) for x in (rows.values, rows.bits)]
-    upper, lower = ([h[:, k].reshape(-1, *h.shape[3:]) for h in halves] for k in range(2))
+    pairs = len(rows.bits) // (2 * span)
+    halves = [x.reshape(pairs, 2, span, *x.shape[1:]) for x in (rows.values, rows.bits)]
+    upper, lower = ([h[:, k].reshape(pairs * span, *h.shape[3:]) for h in halves] for k in range(2))
     return _Rows(*upper), _Rows(*lower)
 
 
 def _join(upper: _Rows, lower: _Rows, span: int) -> _Rows:
     both = []
     for a, b in ((upper.values, lower.values), (upper.bits, lower.bits)):
-        shape = (-1, 1, span, *a.shape[1:])
+        shape = (len(a) // span, 1, span, *a.shape[1:])
         pair = np.concatenate((a.reshape(shape), b.reshape(shape)), axis=1)
-        both.append(pair.reshape(-1, *a.shape[1:]))
+        both.append(pair.reshape(2 * len(a), *a.shape[1:]))
     return _Rows(*both)
 
 

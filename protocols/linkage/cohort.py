@@ -197,7 +197,8 @@ def cohort(
 ) -> Protocol[Cohort]:
     """Link the rows of `leader`. `mine` holds this party's rows of each alias it is a member of.
 
-    Every member of `plan.group(leader)` runs it, with a seat whose wires are connected.
+    Every member of `plan.group(leader)` runs it, with a seat whose wires are connected. Pairs take
+    different numbers of rounds: run the cohorts of several leaders one after another, not together.
     Raises ValueError when own rows do not fit the plan, Suspected when a peer's message does not.
     """
     seat, star = seat.among(plan.group(leader)), _Star(plan, Ring(plan.words), leader)
@@ -266,11 +267,9 @@ def _slots(places: Indexes, keep: npt.NDArray[np.bool_], bins: int) -> Indexes:
 
 
 def _order(slots: Indexes, places: Indexes, bins: int) -> Indexes:
-    """int64 (B,): which bin of pass k comes into each bin; bins without a row fill up the rest."""
+    """int64 (B,): which bin of pass k comes into each bin; -1, for zeros, where none does."""
     order = np.full(bins, -1, dtype=np.int64)
-    keyed = places >= 0
-    order[slots[keyed]] = places[keyed]
-    order[order < 0] = np.setdiff1d(np.arange(bins), places)
+    order[slots[places >= 0]] = places[places >= 0]
     return order
 
 
@@ -319,6 +318,8 @@ def _link_pair(seat: Seat, star: _Star, pair: Pair, own: _Lead | Holding) -> Pro
         chosen.append(later.link ^ again)
         seen = seen ^ chosen[-1]
     terms = [link.features for link in links]
+    if star.cell(pair[0])[0] == 0:
+        return _Linked(seen, terms[0])
     picked = yield from _select_each(seat.fork("pick"), star.ring, chosen, terms)
     return _Linked(seen, _total(star.ring, picked))
 

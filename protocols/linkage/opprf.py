@@ -150,9 +150,10 @@ def opprf_leader(
     rows = (shape, outputs[:, :ROW_WORDS], hint)
     [decoded] = yield [Compute("linkage/decode", rows, size)]
     values = decoded ^ outputs[:, ROW_WORDS:]
-    filled = seat.rand.words((bins_of(size), width))  # an empty bin holds coins
+    bins = bins_of(size)
+    filled = seat.rand.words((bins, width))  # an empty bin holds coins
     filled[table.bins] = values[: len(table.bins)]
-    return Programmed(filled[:, 0].copy(), filled[:, 1:].reshape(-1, *cell))
+    return Programmed(filled[:, 0].copy(), filled[:, 1:].reshape(bins, *cell))
 
 
 def opprf_sender(
@@ -220,7 +221,7 @@ def _programme(
     padded = np.zeros((rows, *features.shape[1:]), dtype=np.uint64)
     padded[: len(features)] = features
     spread = np.repeat(padded[:, None], FUNCTIONS, axis=1)
-    payload = ring.sub(spread, masks[candidates]).reshape(rows, FUNCTIONS, -1)
+    payload = ring.sub(spread, masks[candidates]).reshape(rows, FUNCTIONS, masks[0].size)
     return np.concatenate([tags[candidates][:, :, None], payload], axis=2)
 
 

@@ -45,7 +45,7 @@ def linked_sums(
     """Additive shares (cells, w) of the cells, among the group of `leader`.
 
     own     int64 (B, a) at the leader (`Cohort.place`), None elsewhere
-    widths  public bits of each own feature, as `arithmetic.cross_sums` takes them
+    widths  public bits of each own feature: in [0, 2^width); -w for w bits with a sign
     shared  `Cohort.shared`: uint64 (B, c, w) for each other alias
     Raises ValueError for a cell that names a feature there is not.
     """
