@@ -80,12 +80,19 @@ class CellFault(Exception):
 
 def is_missing(cell: Cell, spellings: frozenset[str]) -> bool:
     """Whether a cell is empty or one of the spellings (casefolded) of a missing value."""
-    if cell is None or cell != cell:  # noqa: PLR0124  NaN alone differs from itself
+    if isinstance(cell, str):
+        text = cell.strip().casefold()
+    elif cell is None or cell != cell:  # noqa: PLR0124  NaN alone differs from itself
         return True
-    text = (cell if isinstance(cell, str) else str(cell)).strip().casefold()
+    elif isinstance(cell, bool) or len(spellings) == len(MISSING):
+        return False
+    else:
+        text = str(cell).casefold()
     if text in spellings:
-        return not isinstance(cell, bool)
-    whole = WHOLE_AS_FLOAT.fullmatch(text) if text.endswith(".0") else None
+        return True
+    if len(spellings) == len(MISSING):
+        return False
+    whole = WHOLE_AS_FLOAT.fullmatch(text)  # -9.0 is -9 where the dictionary lists -9
     return whole is not None and whole[1] in spellings
 
 
@@ -111,6 +118,8 @@ def numbers(cells: Sequence[Cell], commas: bool) -> NDArray[np.float64]:
 
 def _plain_floats(cells: Sequence[Cell]) -> Iterable[float]:
     """All cells at once when each is a plain number; ValueError or TypeError when one is not."""
+    if set(map(type, cells)) <= {float, int}:
+        return cells  # type: ignore[return-value]  # just checked
     joined = "\n".join(cells)  # type: ignore[arg-type]  # TypeError is the answer for typed cells
     if joined.encode("ascii").translate(None, delete=PLAIN_NUMBER):
         raise ValueError
@@ -168,10 +177,7 @@ def refuse_mixed_points(cells: Sequence[Cell], known: set[str]) -> None:
 def whole_numbers(cells: Sequence[Cell], commas: bool) -> NDArray[np.int64]:
     """int64, exactly. A whole number may be spelled 3.0 or 3e2. Raises CellFault."""
     try:
-        joined = "\n".join(cells)  # type: ignore[arg-type]  # TypeError: some are typed
-        if joined.encode("ascii").translate(None, delete=PLAIN_WHOLE):
-            raise ValueError
-        found = list(map(int, cells))  # type: ignore[arg-type]
+        found = _plain_wholes(cells)
     except (ValueError, TypeError):
         found = [_whole(cell, place, commas) for place, cell in enumerate(cells)]
     try:
@@ -179,6 +185,15 @@ def whole_numbers(cells: Sequence[Cell], commas: bool) -> NDArray[np.int64]:
     except OverflowError:
         place = next(i for i, v in enumerate(found) if not WHOLE_MIN <= v <= WHOLE_MAX)
         raise CellFault(place, "a whole number beyond 64 bits", A_WHOLE_NUMBER) from None
+
+
+def _plain_wholes(cells: Sequence[Cell]) -> list[int]:
+    """All cells at once when each is plain digits; ValueError or TypeError when one is not."""
+    if set(map(type, cells)) != {int}:
+        joined = "\n".join(cells)  # type: ignore[arg-type]  # TypeError: some are typed
+        if joined.encode("ascii").translate(None, delete=PLAIN_WHOLE):
+            raise ValueError
+    return list(map(int, cells))  # type: ignore[arg-type]
 
 
 def _whole(cell: Cell, place: int, commas: bool) -> int:
@@ -297,7 +312,7 @@ def _text(cell: Cell, place: int) -> str:
 
 
 def _whole_text(cell: float | Decimal, place: int) -> str:
-    if abs(cell) < EXACT_FLOAT and cell % 1 == 0:
+    if -EXACT_FLOAT < cell < EXACT_FLOAT and cell % 1 == 0:
         return str(int(cell))
     raise CellFault(
         place,

@@ -7,7 +7,7 @@ kept only where the whole is true. Everything is decided by types before a value
 
     integer, number, time_to_event   = != < <= > >= in    with numbers
     date                             = != < <= > >= in    with texts like "2020-01-31"
-    category                         = != in              with levels (text, or a number that is one)
+    category                         = != in              with levels (texts, or numbers)
     boolean                          = != in              with true, false, 1, 0, "yes", "no", ...
     identifier, text                 = != in              with texts, trimmed, case-sensitive
 """
@@ -17,8 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import reduce
-from math import inf, nextafter
-from typing import Any, NoReturn
+from math import floor, inf, nextafter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +107,7 @@ def _test(node: Compare | Among, column: Column, snapshot: Snapshot, alias: str)
     """The test where there is a value; where there is none the mask means nothing."""
     if isinstance(node, Among):
         tests = [_compare(column, "=", value, snapshot, alias) for value in node.values]
-        return np.logical_or.reduce(tests)
+        return np.asarray(np.logical_or.reduce(tests))
     return _compare(column, node.operator, node.value, snapshot, alias)
 
 
@@ -118,7 +118,7 @@ def _compare(column: Column, operator: str, value: Value, snapshot: Snapshot, al
         days = _day(column, value, alias)
         return _ordered(snapshot.values(column.name).numbers, operator, days)
     if operator in ORDERS:
-        _refuse(
+        raise _wrong(
             column, alias, f"is {column.type} and has no order", "compare it with = or != or in"
         )
     if column.type in TEXTS:
@@ -139,7 +139,7 @@ def _compare_number(
 ) -> Mask:
     if not isinstance(value, Decimal):
         what = "a text" if isinstance(value, str) else "a truth value"
-        _refuse(
+        raise _wrong(
             column,
             alias,
             f"is {column.type} but is compared with {what}",
@@ -158,16 +158,16 @@ def _finite(value: float) -> float:
 
 def _compare_whole(numbers: NDArray[Any], operator: str, value: Decimal) -> Mask:
     """Exactly: the literal may lie between whole numbers or beyond 64 bits."""
-    floor = int(value // 1) if value >= 0 or value == int(value) else int(value) - 1
+    below = floor(value)
     if operator in {"=", "!="}:
-        whole = value == floor and -(2**63) <= floor < 2**63
-        equal = numbers == floor if whole else np.zeros(numbers.shape, np.bool_)
+        whole = value == below and -(2**63) <= below < 2**63
+        equal = numbers == below if whole else np.zeros(numbers.shape, np.bool_)
         return equal if operator == "=" else ~equal
-    if value != floor:
+    if value != below:
         operator = {"<": "<=", ">=": ">"}.get(operator, operator)  # 3 < 3.5 as 3 <= 3
-    if not -(2**63) <= floor < 2**63:
-        return np.full(numbers.shape, (floor > 0) == (operator in {"<", "<="}))
-    return _ordered(numbers, operator, floor)
+    if not -(2**63) <= below < 2**63:
+        return np.full(numbers.shape, (below > 0) == (operator in {"<", "<="}))
+    return _ordered(numbers, operator, below)
 
 
 def _ordered(numbers: NDArray[Any], operator: str, value: float) -> Mask:
@@ -187,13 +187,9 @@ def _day(column: Column, value: Value, alias: str) -> int:
         try:
             return int(dates([value])[0])
         except CellFault:
-            pass
-    _refuse(
-        column,
-        alias,
-        "is a date but is compared with something else",
-        'write the date as "2020-01-31"',
-    )
+            pass  # a text that is no date is refused like any other value
+    what = "is a date but is compared with something else"
+    raise _wrong(column, alias, what, 'write the date as "2020-01-31"')
 
 
 def _level(column: Column, value: Value, alias: str) -> int:
@@ -201,7 +197,7 @@ def _level(column: Column, value: Value, alias: str) -> int:
     if text in column.levels:
         return column.levels.index(text)
     levels = ", ".join(column.levels[:20])
-    _refuse(column, alias, f"has no level {text!r}", f"its levels are {levels}")
+    raise _wrong(column, alias, f"has no level {text!r}", f"its levels are {levels}")
 
 
 def _spelled(value: Decimal | bool) -> str:
@@ -212,21 +208,22 @@ def _boolean(column: Column, value: Value, alias: str) -> int:
     try:
         return int(booleans([value])[0])
     except CellFault:
-        _refuse(
-            column, alias, "is boolean but is compared with something else", "write true or false"
-        )
+        what = "is boolean but is compared with something else"
+        raise _wrong(column, alias, what, "write true or false") from None
 
 
 def _word(column: Column, value: Value, alias: str) -> str:
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, bool):
-        _refuse(column, alias, f"is {column.type} but is compared with a truth value", "quote it")
+        raise _wrong(
+            column, alias, f"is {column.type} but is compared with a truth value", "quote it"
+        )
     return _spelled(value)
 
 
-def _refuse(column: Column, alias: str, what: str, action: str) -> NoReturn:
-    raise BadStudy(
+def _wrong(column: Column, alias: str, what: str, action: str) -> BadStudy:
+    return BadStudy(
         f"data.{alias}.where: column {column.name} {what}",
         next=action,
         field=f"data.{alias}.where",
