@@ -192,7 +192,7 @@ def _site_files(name: str, held: Any, datasets: tuple[str, ...], folder: Path) -
             f"{name}: a bare frame stands for the member's only data set; the study asks "
             f"{name} for {len(datasets)} data sets",
             member=name,
-            next=f"Give a mapping, for example {{{', '.join(repr(d) + ': frame' for d in datasets)}}}.",
+            next=f"Give a mapping from data sets to frames; data sets: {', '.join(datasets)}.",
         )
     return [_frame_file(held, name, datasets[0], folder)]
 
@@ -215,7 +215,9 @@ def _frame_file(frame: Any, name: str, dataset: str, folder: Path) -> Path:
 
 
 def _run(command: list[str], timeout_s: float) -> dict[str, Any]:
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    child = subprocess.Popen(  # noqa: S603  this interpreter, our own command line
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    )
     try:
         out, _ = child.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:

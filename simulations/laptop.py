@@ -18,7 +18,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class SiteFacts:
-    """What one owner is told about its own data; shown by a rehearsal because it plays all owners."""
+    """What one owner is told about its own data; a rehearsal plays all owners."""
 
     rows: int
     notes: tuple[str, ...]
@@ -144,9 +144,7 @@ def rehearse(
         finally:
             end_all(stage.nodes)
     cost = {"seconds": round(time.monotonic() - began, 3), **found.cost}
-    done = Rehearsal(
-        found.study, found.answer, found.receipts, found.bundles, cost, found.sites, ()
-    )
+    done = replace(found, cost=cost)
     return save(done, out) if out is not None else done
 
 
@@ -368,15 +366,7 @@ def save(done: Rehearsal, out: Path) -> Rehearsal:
         if content:
             write_atomically(out / name, content)
             files.append(out / name)
-    return Rehearsal(
-        done.study,
-        done.answer,
-        done.receipts,
-        done.bundles,
-        done.cost,
-        done.sites,
-        tuple(files),
-    )
+    return replace(done, files=tuple(files))
 
 
 def _check_out(out: Path) -> None:

@@ -1,4 +1,4 @@
-"""One member's node as a real process of this machine: started, spoken to, ended, never left behind.
+"""One member's node as a real process of this machine: started, spoken to, ended, never left.
 
 A node runs in a session of its own, so a Ctrl-C at the terminal reaches the rehearsal alone, which
 then ends its nodes in order. Its standard input is a pipe that nobody writes to: the node ends
@@ -103,7 +103,7 @@ def start(name: str, home: Path, command: Command) -> MemberProcess:
     home.mkdir(mode=0o700)
     with (home / "stderr").open("wb") as errors:
         try:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603  this interpreter, our own node
                 command(name, home),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -14,10 +14,7 @@ from pathlib import Path
 from p2pmpc.errors import NotFound, WrongUsage
 from p2pmpc.study import Study
 
-__all__ = ["SITES_MAX", "Given", "Site", "check_sites", "given", "site", "site_of", "sites_of"]
-
-SITES_MAX = 32  # processes of one machine; a larger network is a matter for simulations
-SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
+__all__ = ["Given", "Site", "check_sites", "given", "site", "site_of", "sites_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +96,6 @@ def check_sites(study: Study, sites: Mapping[str, Site]) -> tuple[str, ...]:
             field="--site",
             next="Add --site NAME=FILE for every member of the study.",
         )
-    if len(sites) > SITES_MAX:
-        raise WrongUsage(
-            f"{len(sites)} sites are given; one machine runs at most {SITES_MAX}", field="--site"
-        )
     for member in study.parties:
         if member not in sites:
             raise WrongUsage(
@@ -148,11 +141,4 @@ def _check_file(name: str, path: Path) -> None:
             member=name,
             file=str(path),
             next="Check the path; it is read from the folder where the command runs.",
-        )
-    if path.suffix.lower() not in SUFFIXES:
-        raise WrongUsage(
-            f"{name}: {path.name} is neither CSV nor Parquet by its name",
-            member=name,
-            file=str(path),
-            next=f"Known endings: {', '.join(SUFFIXES)}.",
         )

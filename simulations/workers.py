@@ -48,7 +48,7 @@ def listening() -> Iterator[Stop]:
     """
     stop = Stop()
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def note(number: int, _frame: FrameType | None) -> None:
         stop.signal = stop.signal or number
 
     if threading.current_thread() is not threading.main_thread():

@@ -1,5 +1,7 @@
-"""The words of the command line as one tree. A word that this version does not know yet is listed as
-coming and refused by name: never ignored, never guessed.
+"""The words of the command line as one tree.
+
+A word that this version does not know yet is listed as coming and refused by name: never ignored,
+never guessed.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from p2pmpc.errors import Aborted, NotBuilt, WrongUsage
 
 __all__ = ["COMING", "command_tree", "progress", "run", "spoken"]
 
+SETTINGS: Mapping[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 ABOUT = (
     "Joint statistics over data that stays where it is: no server, no dealer, one signed record."
 )
@@ -93,7 +96,7 @@ def spoken(
         traced = click.option(
             "--debug", is_flag=True, help="write an error's traceback to a file and name the file"
         )
-        group.command(name, help=help)(shown(traced(command)))
+        group.command(name, help=help, short_help=help)(shown(traced(command)))
         return function
 
     return register
@@ -108,10 +111,11 @@ def run(words: Sequence[str]) -> int:
     """Parse and carry out one command line; returns its exit code."""
     tree = command_tree()
     as_json = "--json" in words
+    if not words:
+        click.echo(tree.get_help(click.Context(tree, info_name="p2pmpc", **SETTINGS)))
+        return WrongUsage.exit
     try:
         found = tree.main(list(words), prog_name="p2pmpc", standalone_mode=False)
-    except click.NoArgsIsHelpError as fault:
-        return _help_as_error(fault, words, as_json)
     except click.UsageError as fault:
         return show_reply(failed(_spoken_words(words), _wrong(fault)), as_json)
     except click.ClickException as fault:
@@ -119,14 +123,6 @@ def run(words: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return show_reply(failed(_spoken_words(words), Aborted("stopped by you")), as_json)
     return found if isinstance(found, int) else 0
-
-
-def _help_as_error(fault: click.UsageError, words: Sequence[str], as_json: bool) -> int:
-    """A group without its word: the list of words, as wrong usage."""
-    if not as_json and fault.ctx is not None:
-        click.echo(fault.ctx.get_help(), err=True)
-    missing = WrongUsage("a word is missing", next="p2pmpc --help lists the words.")
-    return show_reply(failed(_spoken_words(words), missing), as_json)
 
 
 def _wrong(fault: click.UsageError) -> WrongUsage:
@@ -150,14 +146,13 @@ def command_tree() -> click.Group:
     """Every word of the interface, those that are coming included."""
     from p2pmpc.cli import data, demo, explain, log, rehearse, study
 
-    settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-    root = click.Group("p2pmpc", help=ABOUT, no_args_is_help=True, context_settings=settings)
+    root = click.Group("p2pmpc", help=ABOUT, no_args_is_help=False, context_settings=SETTINGS)
     for module in (demo, rehearse, explain):
         module.register(root)
     groups = {
-        name: click.Group(name, help=text, no_args_is_help=True) for name, text in GROUPS.items()
+        name: click.Group(name, help=text, no_args_is_help=False) for name, text in GROUPS.items()
     }
-    for name, group in groups.items():
+    for group in groups.values():
         root.add_command(group)
     for name, noun in (("study", study), ("data", data), ("log", log)):
         noun.register(groups[name])
@@ -170,7 +165,7 @@ def command_tree() -> click.Group:
 def _coming(group: click.Group, verb: str, text: str) -> None:
     name = f"{group.name} {verb}"
 
-    def refuse(**ignored: Any) -> NoReturn:
+    def refuse(words: Sequence[str]) -> NoReturn:  # noqa: ARG001  whatever follows the word
         raise NotBuilt(
             f"`p2pmpc {name}` is not part of this version yet",
             next="`p2pmpc rehearse` runs a whole study among local nodes today.",

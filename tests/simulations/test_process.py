@@ -1,4 +1,4 @@
-"""Node processes: started, spoken to, ended. The node here is a script that keeps the same manners."""
+"""Node processes: started, asked, ended. The node here is a script with the same manners."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ NODE = """
 import http.server, json, os, socketserver, sys, threading
 name, home, manner = sys.argv[1:]
 if manner == "broken":
-    print(json.dumps({"ready": False, "error": {"code": 501, "message": "no", "where": {}, "next": ""}}))
+    error = {"code": 501, "message": "no", "where": {}, "next": ""}
+    print(json.dumps({"ready": False, "error": error}))
     sys.exit(5)
 if manner == "dies":
     sys.exit(9)
@@ -175,7 +176,7 @@ def test_the_first_error_ends_the_wait_for_the_others() -> None:
 
 
 def test_whoever_is_late_is_named() -> None:
-    with pytest.raises(LocalError, match="slow: reading took longer than 0.2 s"):
+    with pytest.raises(LocalError, match=r"slow: reading took longer than 0\.2 s"):
         gather({"slow": lambda: time.sleep(2), "fast": int}, lambda: None, 0.2, "reading")
 
 
