@@ -13,6 +13,7 @@ from nodes.engine.local import LocalEngine
 from nodes.logging import make_log
 from nodes.shell import Node, addresses, build_node
 from nodes.store.record import RecordStore
+from nodes.transport.timing import Timing
 from nodes.transport.tls import make_certificate
 from nodes.transport.transport import Transport
 from p2pmpc.errors import LogError
@@ -68,7 +69,7 @@ async def _wire(settings: Settings, keys: SecretKeys, home: Path) -> Node:
         check=check,
         on_event=lambda event: nodes[0].on_transport(event),
         clock=time.monotonic,
-        settings=settings,
+        settings=Timing(),
     )
     port = await transport.listen(settings.listen_host, settings.listen_port)
     address = settings.advertise or f"{settings.listen_host}:{port}"

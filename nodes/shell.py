@@ -40,9 +40,12 @@ from nodes.core.effects import (
 from nodes.core.feeds import Feeds
 from nodes.core.node import Core
 from nodes.engine.local import LocalEngine
+from nodes.people.bundle import export_bundle
 from nodes.people.stories import Stories
+from nodes.session.driver import Post
 from nodes.session.session import Brief, Outcome, Session
 from nodes.store.record import RecordStore
+from nodes.transport.transport import Event as TransportEvent
 from nodes.transport.transport import (
     LinkDown,
     LinkUp,
@@ -52,12 +55,10 @@ from nodes.transport.transport import (
     SessionUnknown,
     Transport,
 )
-from nodes.transport.transport import Event as TransportEvent
 from nodes.transport.transport import Received as MessageIn
-from p2pmpc.certificate import certificate_hash
 from p2pmpc.dictionary import Dictionary
 from p2pmpc.errors import Aborted, LocalError, NotFound, P2pmpcError, StoreFailed
-from p2pmpc.identity import Card, SecretKeys, Signer, check_card
+from p2pmpc.identity import SecretKeys, Signer, check_card
 from p2pmpc.policy import Policy, parse_policy
 from p2pmpc.settings import Settings
 from p2pmpc.study import Study
@@ -197,12 +198,20 @@ class Node:
     # ---- sessions ----
 
     def start_session(self, brief: Brief) -> None:
-        session = Session.prepare(brief, self.engine, self.transport, self.core.randomness)
+        session = Session.prepare(
+            brief, self.engine, self.poster(brief.order.session), self.core.randomness
+        )
         running = Running(session, started=self.clock())
         self.running[brief.order.session] = running
         peers = tuple(p for p in brief.order.parties if p != self.name)
         self.transport.open_session(brief.order.session, peers)
         running.task = asyncio.get_running_loop().create_task(self.run_session(running))
+
+    def poster(self, session: bytes) -> Post:
+        async def post(peer: str, name: str, data: bytes) -> None:
+            await self.transport.post(session, peer, name, data)
+
+        return post
 
     async def run_session(self, running: Running) -> None:
         order = running.session.brief.order
@@ -324,7 +333,7 @@ class Node:
         return {"rows": facts.rows, "notes": list(facts.notes)}
 
     def set_policy(self, text: str) -> None:
-        self.take(PolicySet(parse_policy(text, "policy")))
+        self.take(PolicySet(parse_policy(text, "policy", self.core.policy.default)))
 
     def propose(self, study: bytes) -> str:
         proposed = Study.from_bytes(study)
@@ -372,10 +381,8 @@ class Node:
         return self.costs.get(study, {})
 
     def export(self) -> bytes:
-        from nodes.people.bundle import export_bundle
-
         receipts = tuple(o.receipt for _, o in sorted(self.outcomes.items()) if o.receipt)
-        return export_bundle(self.core, self.store, self.signer, receipts, self.wall_ms())
+        return export_bundle(self.core.feeds, self.store, self.signer, receipts, self.wall_ms())
 
     def ask_to_stop(self) -> None:
         self.stopping.set()
@@ -405,8 +412,6 @@ ABORT_CODES: Mapping[str, int] = {
     "Suspected": 404,
     "Inconsistent": 401,
 }
-
-_ = (certificate_hash, Card)
 
 
 def build_node(
@@ -447,8 +452,6 @@ def build_node(
 
 def addresses(core: Core) -> Mapping[str, MemberAddress]:
     """Where the roster's members are, by the cards that founded the network."""
-    found = {}
-    for data in core.cards:
-        card = check_card(data)
-        found[card.name] = MemberAddress(card.certificate, card.address)
-    return found
+    roster = core.feeds.roster
+    members = roster.members if roster is not None else ()
+    return {one.name: MemberAddress(one.certificate, one.address) for one in members}

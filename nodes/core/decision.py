@@ -1,8 +1,8 @@
 """What a member's own rules say of a study, before any person is asked. Deny by default.
 
-    decide = "refuse"    nothing runs
-    decide = "approve"   what every rule allows runs; anything else is refused with the rule
-    decide = "ask"       what the rules forbid is refused; everything else waits for a steward
+decide = "refuse"    nothing runs
+decide = "approve"   what every rule allows runs; anything else is refused with the rule
+decide = "ask"       what the rules forbid is refused; everything else waits for a steward
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def decide(study: Study, rules: Rules) -> Decision:
     """One member's verdict by its own rules for the study's data sets."""
     forbidden = _forbidden(study, rules)
     if rules.decide == REFUSE:
-        return Decision(REFUSE, "this member's policy refuses every study", "a policy that allows it")
+        return Decision(
+            REFUSE, "this member's policy refuses every study", "a policy that allows it"
+        )
     if forbidden is not None and rules.decide == APPROVE:
         return forbidden
     if rules.decide == APPROVE:
@@ -39,11 +41,13 @@ def decide(study: Study, rules: Rules) -> Decision:
 
 
 def _forbidden(study: Study, rules: Rules) -> Decision | None:
-    if rules.purposes and study.purpose not in rules.purposes:
-        allowed = ", ".join(rules.purposes)
-        return Decision(REFUSE, f"the purpose {study.purpose!r} is not allowed", f"one of {allowed}")
-    kinds = sorted({one.kind for one in study.statistics} - set(rules.kinds)) if rules.kinds else []
-    if kinds:
-        allowed = ", ".join(rules.kinds)
-        return Decision(REFUSE, f"the kind {kinds[0]} is not allowed", f"one of {allowed}")
+    if rules.purposes is not None and study.purpose not in rules.purposes:
+        return _refusal(f"the purpose {study.purpose!r} is not allowed", rules.purposes)
+    for kind in sorted({one.kind for one in study.statistics}):
+        if rules.kinds is not None and kind not in rules.kinds:
+            return _refusal(f"the kind {kind} is not allowed", rules.kinds)
     return None
+
+
+def _refusal(reason: str, allowed: tuple[str, ...]) -> Decision:
+    return Decision(REFUSE, reason, f"one of {', '.join(allowed)}" if allowed else "nothing")

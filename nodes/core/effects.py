@@ -220,4 +220,6 @@ class Emit:
     error: Mapping[str, Any] | None = None
 
 
-Effect: TypeAlias = Append | Connect | Send | SetTimer | StartSession | ResumeSession | StopSession | Emit
+Effect: TypeAlias = (
+    Append | Connect | Send | SetTimer | StartSession | ResumeSession | StopSession | Emit
+)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol as Shape
 
-from p2pmpc.errors import LogError, RemoteError, SplitView
+from p2pmpc.errors import RemoteError, SplitView
 from p2pmpc.identity import Signer
 from p2pmpc.limits import ENTRIES_BATCH_MAX, ENTRIES_BYTES_MAX
 from p2pmpc.messages import Entries, Frontier
@@ -25,6 +25,7 @@ from p2pmpc.record import (
     author_entry,
     check_body,
     check_entry,
+    compare_entries,
     entry_hash,
     read_content,
 )
@@ -36,7 +37,9 @@ __all__ = ["Feeds", "Known", "Shelf", "batches"]
 class Shelf(Shape):
     """What the core reads of the store: committed entries, by author and number."""
 
-    def entries(self, author: str, first: int, last: int) -> list[tuple[SignedEntry, Body | None]]: ...
+    def entries(
+        self, author: str, first: int, last: int
+    ) -> list[tuple[SignedEntry, Body | None]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +116,11 @@ class Feeds:
     def _compare(self, signed: SignedEntry, author: str, seq: int) -> None:
         assert self.roster is not None
         mine, _ = self.shelf.entries(author, seq, seq)[0]
-        if mine.entry == signed.entry:
-            return
-        proof = ForkProof(mine, signed)
-        proof.check(self.roster)  # a forged second entry proves nothing and raises LogError
-        self.forks[author] = proof
-        raise SplitView(
-            f"{author} signed two entries with the number {seq}",
-            member=author,
-            next="Nothing more by this member is accepted until it is readmitted.",
-        )
+        try:
+            compare_entries(mine, signed, self.roster)
+        except SplitView:
+            self.forks[author] = ForkProof(mine, signed)
+            raise
 
     def _advance(self, known: Known) -> None:
         entry = known.entry
@@ -159,6 +157,3 @@ def batches(entries: Sequence[tuple[SignedEntry, Body | None]]) -> list[Entries]
     if batch:
         found.append(Entries(tuple(batch)))
     return found
-
-
-

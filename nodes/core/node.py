@@ -37,15 +37,21 @@ from nodes.core.effects import (
     StopSession,
     TimerFired,
 )
-from nodes.core.feeds import Feeds, Known, Shelf, batches
+from nodes.core.feeds import Feeds, Known, batches
 from nodes.core.studies import Case, EndedNote, move
 from p2pmpc.catalogue import Resolved, resolve
-from p2pmpc.certificate import Certificate, certificate_hash, sign_certificate
+from p2pmpc.certificate import (
+    Certificate,
+    certificate_hash,
+    program_hash,
+    session_hash,
+    sign_certificate,
+)
 from p2pmpc.codec import digest, encode
 from p2pmpc.dictionary import Dictionary
 from p2pmpc.errors import LogError, P2pmpcError, Refused, SplitView, error_tree
 from p2pmpc.identity import Signer, verify_signature
-from p2pmpc.messages import End, Entries, ForkNotice, Frontier, Want
+from p2pmpc.messages import End, Entries, ForkNotice, Frontier, sentence
 from p2pmpc.policy import Policy
 from p2pmpc.record import (
     Answered,
@@ -64,11 +70,11 @@ from p2pmpc.record import (
     StudyNote,
     Withheld,
 )
-from p2pmpc.roster import Roster, found_roster
+from p2pmpc.roster import found_roster
 from p2pmpc.settings import Settings
 from p2pmpc.study import Study
 
-__all__ = ["PROGRAM_VERSION", "Core", "make_key_pair"]
+__all__ = ["PROGRAM_VERSION", "Core"]
 
 PROGRAM_VERSION = b"p2pmpc 0.1.0 joint/1"
 FIRST_ATTEMPT = 1
@@ -85,7 +91,6 @@ class Core:
     randomness: Callable[[int], bytes]
     make_key_pair: Callable[[bytes], tuple[bytes, bytes]]
     policy: Policy
-    cards: tuple[bytes, ...] = ()
     dictionaries: dict[str, dict[str, Dictionary]] = field(default_factory=dict)
     commitments: dict[str, bytes] = field(default_factory=dict)  # own data sets
     cases: dict[str, Case] = field(default_factory=dict)
@@ -113,7 +118,6 @@ class Core:
         if self.name not in roster.names:
             raise P2pmpcError(f"{self.name} is not among the founding members")
         self.feeds.roster = roster
-        self.cards = event.cards
         self.write("genesis", Genesis(roster=encode(roster)))
         self.effects.append(Connect(tuple(n for n in roster.names if n != self.name)))
         self.effects.append(SetTimer("gossip", self.settings.gossip_s))
@@ -318,7 +322,7 @@ class Core:
 
     def consent(self, case: Case, reason: str) -> None:
         rules = self.policy.restricted_to(case.study.datasets_of(self.name))
-        self.write("consent", Consent(study=case.id, reason=reason, rules=encode(rules)))
+        self.write("consent", Consent(study=case.id, reason=reason, rules=rules.to_bytes()))
 
     def refuse(self, case: Case, code: int, reason: str, would_pass: str) -> None:
         self.write(
@@ -338,13 +342,7 @@ class Core:
             for _, dictionary in sorted(sets.items())
         ]
         rules = [rules for _, rules in sorted(case.rules.items())]
-        return digest(
-            "p2pmpc/program/1",
-            PROGRAM_VERSION,
-            case.study.hash,
-            digest("p2pmpc/catalogue/1", *described),
-            digest("p2pmpc/rules/1", *rules),
-        )
+        return program_hash(PROGRAM_VERSION, case.study.hash, described, rules)
 
     # ---- attempt ----
 
@@ -377,15 +375,14 @@ class Core:
             if _agreed(other) != _agreed(mine):
                 self.stop(case, 303, f"{member} is ready for another program or roster", member, "")
                 return
-        hashes = sorted(entry for entry, _ in case.readies.values())
-        case.session = digest("p2pmpc/session/1", *hashes)
+        case.session = session_hash([entry for entry, _ in case.readies.values()])
         move(case, "all ready")
         self.emit(case, "started", "", f"all {len(case.readies)} parties are ready")
         order = SessionOrder(
             session=case.session,
             study=case.id,
             parties=case.study.parties,
-            recipients=case.study.recipients,
+            recipients=recipients_of(case.study),
             peer_keys={m: note.key for m, (_, note) in case.readies.items() if m != self.name},
             secret=case.secret,
         )
@@ -421,7 +418,7 @@ class Core:
             study=case.study.hash,
             epoch=self.feeds.roster.epoch,
             parties=case.study.parties,
-            recipients=case.study.recipients,
+            recipients=recipients_of(case.study),
             readies=tuple(case.readies[party][0] for party in case.study.parties),
             transcript=facts["transcript"],
             layout=tuple((unit, cells) for unit, cells in facts["layout"]),
@@ -479,7 +476,9 @@ class Core:
             self.write("answered", Answered(session=case.session, answer_hash=event.answer_hash))
         else:
             self.write("withheld", Withheld(session=case.session, reason="no unit passed"))
-        self.emit(case, case.state, "", "the answer is opened" if event.released else "nothing passed")
+        self.emit(
+            case, case.state, "", "the answer is opened" if event.released else "nothing passed"
+        )
 
     def on_stopped(self, event: SessionStopped) -> None:
         case = self.case_of(event.session)
@@ -494,7 +493,9 @@ class Core:
             self.effects.append(StopSession(case.session, code, why, waited_for, told_by))
             for peer in case.study.parties:
                 if peer in self.up and peer not in {self.name, told_by}:
-                    self.effects.append(Send(peer, End(case.session, code, why, waited_for)))
+                    self.effects.append(
+                        Send(peer, End(case.session, code, sentence(why), waited_for))
+                    )
         self.emit(case, "ended", waited_for, why, _error(code, why, waited_for, ""))
         if self.name in case.study.parties:
             self.write("ended", Ended(study=case.id, code=code, why=why, waited_for=waited_for))
@@ -521,6 +522,11 @@ class Core:
         error: Mapping[str, Any] | None = None,
     ) -> None:
         self.effects.append(Emit(case.id, event, member, text, error))
+
+
+def recipients_of(study: Study) -> tuple[str, ...]:
+    """Who may open the answer, sorted; all parties unless the study says fewer."""
+    return tuple(sorted(study.recipients or study.parties))
 
 
 def _agreed(note: Ready) -> tuple[int, int, bytes, bytes]:
@@ -556,5 +562,3 @@ APPLIES: Mapping[type, Callable[[Core, str, Known, Any], None]] = {
     Release: Core.apply_release,
     Ended: Core.apply_ended,
 }
-
-_ = (Roster, Want, Shelf)

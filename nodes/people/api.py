@@ -1,15 +1,15 @@
 """The control interface: what people and their programs on this machine ask of the node.
 
-    GET  /status                       name, fingerprint, links
-    GET  /card                         this member's card
-    POST /network                      found a network with these cards
-    POST /data                         read, check and announce a data set
-    POST /policy                       this member's own rules
-    POST /study                        propose a study
-    GET  /study/ID/events?after=&wait= the story of a study, waiting for news
-    GET  /study/ID/result|receipt|cost what a recipient may open; what it cost
-    GET  /log/export                   this node's whole record as one bundle
-    POST /stop                         end the node
+GET  /status                       name, fingerprint, links
+GET  /card                         this member's card
+POST /network                      found a network with these cards
+POST /data                         read, check and announce a data set
+POST /policy                       this member's own rules
+POST /study                        propose a study
+GET  /study/ID/events?after=&wait= the story of a study, waiting for news
+GET  /study/ID/result|receipt|cost what a recipient may open; what it cost
+GET  /log/export                   this node's whole record as one bundle
+POST /stop                         end the node
 """
 
 from __future__ import annotations

@@ -43,4 +43,8 @@ def decode_array(data: bytes, sender: str, name: str) -> npt.NDArray[Any]:
             f"message {name!r} says {list(shape)} and holds {len(data) - start} bytes",
             member=sender,
         )
-    return np.frombuffer(data, dtype=dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+    return (
+        np.frombuffer(data, dtype=dtype, offset=start)
+        .reshape(shape)
+        .astype(dtype.newbyteorder("="))
+    )

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any, Protocol as Shape
+from typing import Any
+from typing import Protocol as Shape
 
 from nodes.session.arrays import encode_array
 from nodes.session.mailbox import Mailbox

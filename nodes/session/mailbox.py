@@ -32,7 +32,9 @@ class Mailbox:
     me: str
     parties: Parties
     names: Collection[str]  # the last parts of names that the program may say
-    waiting: dict[tuple[str, str], deque[tuple[int, npt.NDArray[Any]]]] = field(default_factory=dict)
+    waiting: dict[tuple[str, str], deque[tuple[int, npt.NDArray[Any]]]] = field(
+        default_factory=dict
+    )
     early_bytes: dict[str, int] = field(default_factory=dict)
     early_mails: dict[str, int] = field(default_factory=dict)
     fault: Exception | None = None
@@ -70,7 +72,9 @@ class Mailbox:
     @property
     def missing(self) -> tuple[str, ...]:
         """The senders that the driver waits for now."""
-        return tuple(sorted({sender for sender, name in self.wanted if not self.waiting.get((sender, name))}))
+        return tuple(
+            sorted({sender for sender, name in self.wanted if not self.waiting.get((sender, name))})
+        )
 
     async def hear(
         self, expects: Mapping[tuple[str, str], Expect]

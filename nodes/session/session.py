@@ -1,0 +1,186 @@
+"""One attempt at one study at one party: prepares it, runs it, reads the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nacl.bindings import crypto_scalarmult
+from nacl.exceptions import RuntimeError as SodiumError
+
+from nodes.core.effects import ResumeSession, SessionOrder
+from nodes.core.node import PROGRAM_VERSION, Core
+from nodes.engine.local import LocalEngine
+from nodes.session.answers import answer_bytes, make_answer
+from nodes.session.driver import Driver, Post, Toll
+from nodes.session.inputs import Drawn, draw_plan, gather_inputs
+from nodes.session.mailbox import Mailbox
+from p2pmpc.catalogue import Resolved
+from p2pmpc.certificate import Opening, Receipt, answer_hash, read_certificate
+from p2pmpc.codec import digest, encode
+from p2pmpc.dictionary import Dictionary
+from p2pmpc.roster import Roster
+from protocols.abort import Suspected
+from protocols.joint import NAMES, JointInputs, joint
+from protocols.party import Pause, Seat
+from protocols.randomness import RAND_BYTES, Randomness
+from protocols.release import Opened
+
+__all__ = ["Brief", "Outcome", "Session"]
+
+SALT_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """All that is public about an attempt, as the core knows it when the session starts."""
+
+    me: str
+    order: SessionOrder
+    resolved: Resolved
+    catalogue: Mapping[str, Mapping[str, Dictionary]]
+    rules: Mapping[str, bytes]
+    roster: Roster
+    heads: Mapping[str, str]
+
+    @staticmethod
+    def of(order: SessionOrder, core: Core) -> Brief:
+        case = core.cases[order.study]
+        assert core.feeds.roster is not None
+        return Brief(
+            me=core.name,
+            order=order,
+            resolved=core.resolved(case),
+            catalogue=core.catalogue(case.study),
+            rules=dict(case.rules),
+            roster=core.feeds.roster,
+            heads={author: head.hash.hex() for author, head in sorted(core.feeds.heads.items())},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an attempt left at this party; a party that is no recipient has no answer."""
+
+    released: bool
+    answer: Mapping[str, Any] | None
+    answer_hash: bytes
+    receipt: bytes
+    duplicates: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class Session:
+    """Made by `prepare`, run once."""
+
+    brief: Brief
+    engine: LocalEngine
+    post: Post
+    randomness: Callable[[int], bytes]
+    mailbox: Mailbox
+    toll: Toll = field(default_factory=Toll)
+    certified: ResumeSession | None = None
+
+    @staticmethod
+    def prepare(
+        brief: Brief, engine: LocalEngine, post: Post, randomness: Callable[[int], bytes]
+    ) -> Session:
+        return Session(
+            brief, engine, post, randomness, Mailbox(brief.me, brief.order.parties, NAMES)
+        )
+
+    def stop(self, fault: Exception) -> None:
+        """End the run at its next wait."""
+        self.mailbox.fail(fault)
+
+    async def run(self, pause: Callable[[Pause], Awaitable[ResumeSession]]) -> Outcome:
+        """Raises what ended the run early; nothing was opened then."""
+        loop = asyncio.get_running_loop()
+        drawn, inputs, duplicates = await loop.run_in_executor(self.engine.threads, self._gather)
+        seat = self._seat()
+
+        async def paused(step: Pause) -> None:
+            resumed = await pause(step)
+            if resumed.certificate:
+                self.certified = resumed
+
+        driver = Driver(
+            joint(seat, drawn.joint, inputs),
+            self.mailbox,
+            self.post,
+            paused,
+            self.engine.threads,
+            self.toll,
+        )
+        opened = await driver.run()
+        return await loop.run_in_executor(
+            self.engine.threads, self._read, drawn, opened, duplicates
+        )
+
+    def _gather(self) -> tuple[Drawn, JointInputs, dict[str, int]]:
+        brief = self.brief
+        drawn = draw_plan(brief.order.session, brief.resolved, brief.catalogue)
+        names = brief.resolved.study.datasets_of(brief.me)
+        snapshots = self.engine.snapshots(names)
+        inputs, duplicates = gather_inputs(brief.me, brief.resolved, drawn.joint, snapshots)
+        return drawn, inputs, duplicates
+
+    def _seat(self) -> Seat:
+        order = self.brief.order
+        return Seat(
+            me=self.brief.me,
+            parties=order.parties,
+            rand=Randomness(self.randomness(RAND_BYTES)),
+            pair={
+                peer: Randomness(pair_key(order, self.brief.me, peer))
+                for peer in sorted(order.peer_keys)
+            },
+        )
+
+    def _read(self, drawn: Drawn, opened: Opened | None, duplicates: Mapping[str, int]) -> Outcome:
+        assert self.certified is not None, "nothing opens without a certificate"
+        certificate = read_certificate(self.certified.certificate)
+        released = any(certificate.verdicts)
+        if opened is None:
+            return Outcome(released, None, b"", b"", duplicates)
+        brief = self.brief
+        answer = make_answer(brief.resolved, drawn, opened.integers, certificate, brief.heads)
+        data, salt = answer_bytes(answer), self.randomness(SALT_BYTES)
+        receipt = Receipt(
+            certificate=certificate,
+            signatures=self.certified.signatures,
+            openings=tuple(
+                Opening(party, opened.openings[party].salt, opened.openings[party].share)
+                for party in certificate.parties
+            ),
+            opened=tuple(
+                (unit, tuple(str(number) for number in numbers))
+                for unit, numbers in sorted(opened.integers.items())
+                if numbers is not None
+            ),
+            roster=brief.roster,
+            answer=data,
+            answer_salt=salt,
+            version=PROGRAM_VERSION,
+            study=brief.resolved.study.to_bytes(),
+            dictionaries=tuple(
+                (member, dictionary.to_bytes())
+                for member, sets in sorted(brief.catalogue.items())
+                for _, dictionary in sorted(sets.items())
+            ),
+            rules=tuple(sorted(brief.rules.items())),
+        )
+        hashed = answer_hash(brief.order.session, salt, data)
+        return Outcome(released, answer, hashed, encode(receipt), duplicates)
+
+
+def pair_key(order: SessionOrder, me: str, peer: str) -> bytes:
+    """32 bytes that this attempt's two parties share and nobody else. Raises Suspected."""
+    try:
+        shared = crypto_scalarmult(order.secret, order.peer_keys[peer])
+    except SodiumError:
+        raise Suspected(peer, "offered a key of small order") from None
+    first, second = sorted((me, peer))
+    return digest("p2pmpc/pair/1", order.session, first.encode(), second.encode(), shared)
