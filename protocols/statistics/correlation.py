@@ -68,6 +68,7 @@ def finish_correlation(plan: Plan, opened: Opened) -> Finished:
         found = carried(
             partial(pearson, left, right, question.confidence),
             {factors: sums[factors] for factors in sorted(needed, key=repr)},
+            plan.encodings,
         )
         if found["r"].value is None:
             caveats.append(f"{a} and {b}: a column has one value only, so r is not defined.")

@@ -31,11 +31,11 @@ def plan_count(draft: Draft) -> Plan:
     complete = (facts.key,)
     levels = draft.levels(facts)
     units = [
-        draft.unit(f"level {name}", complete, (), fixed=(Level(facts.key, code),))
-        for code, name in levels
+        draft.unit(f"level {code}", complete, (), fixed=(Level(facts.key, code),))
+        for code, _ in levels
     ]
     question = Question(
-        draft.label(facts.key), tuple((f"level {name}", name) for _, name in levels)
+        draft.label(facts.key), tuple((f"level {code}", name) for code, name in levels)
     )
     return draft.plan([*units, draft.left_out(complete)], question)
 

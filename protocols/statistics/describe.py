@@ -91,7 +91,7 @@ def _row(
     fixed: Factors,
 ) -> tuple[Row, Unit]:
     label = draft.label(column.key)
-    where = "" if group is None else f" in {group}"
+    where = "".join(f" in level {mark.code}" for mark in fixed if isinstance(mark, Level))
     complete = (*base, column.key)
     name, missing = f"{label}{where}", f"missing {label}{where}"
     if column.type == "category":
@@ -171,7 +171,7 @@ def _numbers(plan: Plan, row: Row, opened: Opened) -> dict[str, Bounded]:
     bare = {tuple(f for f in factors if f not in held): one for factors, one in sums.items()}
     assert row.value is not None
     value = row.value
-    return carried(lambda known: moments(value, known), bare)
+    return carried(lambda known: moments(value, known), bare, plan.encodings)
 
 
 def moments(value: Polynomial, sums: Mapping[Factors, Fraction]) -> Numbers:

@@ -19,6 +19,7 @@ from protocols.disclosure.threshold import DEGREES, MEMBERS, PERSONS, Check, Thr
 from protocols.statistics.encoding import Encoding, encoding_of
 from protocols.statistics.plan import (
     FEATURE_BITS,
+    NUMERIC,
     POOLED,
     RING_BITS,
     Bin,
@@ -43,7 +44,6 @@ COMBINATIONS_MAX = 4096  # cells of one cross of levels; more are too few person
 WHOLE_LEVELS_MAX = 64  # a whole-number column with more values is no category
 LINKED_FEATURE_BITS_MIN = 30  # fewer leave too little of a value to be worth opening
 LEFT_OUT = "left_out"
-NUMERIC = ("integer", "number", "date")
 
 
 def canonical(factors: Iterable[Factor]) -> Factors | None:

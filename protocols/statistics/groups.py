@@ -170,7 +170,7 @@ def _finish(
         groups = _groups(question, known)
         return {**dict.fromkeys(names), **numbers(question, groups)}
 
-    found = carried(computed, sums_of(plan, "main", integers))
+    found = carried(computed, sums_of(plan, "main", integers), plan.encodings)
     undefined = found["p_value"].value is None
     return finished(
         plan,

@@ -13,7 +13,7 @@ from typing import Any
 
 from protocols.statistics.answer import Finished, Opened, Scalar, finished, withheld
 from protocols.statistics.draft import COMBINATIONS_MAX, Draft, cell_advice
-from protocols.statistics.plan import Bin, Check, Plan, PlanRefused, Unit
+from protocols.statistics.plan import NUMERIC, Bin, Check, Plan, PlanRefused, Unit
 
 __all__ = ["finish_histogram", "plan_histogram"]
 
@@ -27,7 +27,7 @@ class Question:
 
 def plan_histogram(draft: Draft) -> Plan:
     facts = draft.column(draft.parameters["column"])
-    if facts.type not in ("integer", "number", "date"):
+    if facts.type not in NUMERIC:
         raise PlanRefused(
             f"the column {facts.key[1]} is of type {facts.type}, not a number",
             "a column of numbers; `count` with `by` counts levels",

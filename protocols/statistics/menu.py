@@ -47,7 +47,7 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 
-def plan_statistic(  # noqa: PLR0917  (all that is public about one statistic)
+def plan_statistic(
     name: str,
     kind: str,
     parameters: Mapping[str, Any],

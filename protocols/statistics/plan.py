@@ -33,6 +33,7 @@ from protocols.disclosure.threshold import Check
 from protocols.statistics.encoding import Encoding
 
 __all__ = [
+    "NUMERIC",
     "POOLED",
     "Bin",
     "Cell",
@@ -55,6 +56,8 @@ POOLED = ""  # the one owner of a pooled feature; no alias has this name
 RING_BITS = 126  # a signed sum in Z_2^128 keeps a bit for the sign and one to spare
 NARROW_RING_BITS = 62  # the same in Z_2^64
 FEATURE_BITS = 62  # a feature is an int64; its products with a bit of a share stay inside
+
+NUMERIC = ("integer", "number", "time_to_event", "date")
 
 ColumnKey = tuple[str, str]
 
@@ -146,6 +149,11 @@ class Feature:
     error: Fraction
 
     @property
+    def rounding(self) -> Fraction:
+        """The part of the error that the shift makes."""
+        return Fraction(1, 2) if self.shift else Fraction(0)
+
+    @property
     def signed(self) -> bool:
         return sum(f.exponent % 2 for f in self.factors if isinstance(f, Power)) > 0
 
@@ -179,6 +187,14 @@ class Cell:
     bound: int
     row_error: Fraction
     of_members: bool
+
+    @property
+    def row_rounding(self) -> Fraction:
+        """The part of `row_error` that comes from shifting products."""
+        features = self.terms[0].features
+        reach = prod((f.bound + f.error for f in features), start=Fraction(1))
+        unshifted = prod((f.bound + f.error - f.rounding for f in features), start=Fraction(1))
+        return Fraction(reach - unshifted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from protocols.statistics.draft import Draft, canonical
-from protocols.statistics.plan import ColumnFacts, Factor, Factors, Level, PlanRefused, Power
+from protocols.statistics.plan import (
+    NUMERIC,
+    ColumnFacts,
+    Factor,
+    Factors,
+    Level,
+    PlanRefused,
+    Power,
+)
 
 __all__ = ["Polynomial", "column_polynomial", "evaluate", "indicator", "power", "times"]
 
@@ -32,7 +40,7 @@ def column_polynomial(draft: Draft, facts: ColumnFacts) -> Polynomial:
     name = facts.key[1]
     if facts.type == "boolean":
         return indicator(Level(facts.key, 1))
-    if facts.type not in ("integer", "number", "date"):
+    if facts.type not in NUMERIC:
         raise PlanRefused(
             f"the column {name} is of type {facts.type}, not a number",
             "a column of type integer, number or boolean",

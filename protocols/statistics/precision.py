@@ -1,8 +1,8 @@
 """How far the printed numbers can be from those of the unrounded values.
 
 The opened integers are exact sums of encoded values. Where encoding rounds (a number without
-declared decimals, a product longer than the ring), every cell has a bound: rows times the bound of
-one row. `carried` sends it through the statistic, a function in exact fractions, by moving one
+declared decimals, a product longer than the ring), every cell has a bound (`recentred.py`; for a
+linear model rows times the bound of one row). `carried` sends it through the statistic, a function in exact fractions, by moving one
 cell at a time to both ends of its error (enlarged 2^16 times, so that the float64 of a tail
 probability does not hide the movement, then scaled back), adding up the movements, and doubling
 the sum for what is not linear. A number that cannot be computed at such an end, because it rests
@@ -17,7 +17,9 @@ from fractions import Fraction
 from math import isfinite
 
 from protocols.statistics.distribution import real
-from protocols.statistics.plan import Factors, Plan
+from protocols.statistics.encoding import Encoding
+from protocols.statistics.plan import ColumnKey, Factors, Plan
+from protocols.statistics.recentred import Frame, Sum, plain_frame, recentred
 
 __all__ = [
     "EXACT",
@@ -41,14 +43,6 @@ Numbers = Mapping[str, Fraction | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
-    """One opened sum in the columns' own units; the true sum is within `error` of `value`."""
-
-    value: Fraction
-    error: Fraction
-
-
-@dataclass(frozen=True, slots=True)
 class Bounded:
     """A number of the answer, within `error` of what unrounded values give; None: withheld."""
 
@@ -64,25 +58,39 @@ def sums_of(plan: Plan, unit: str, integers: list[int]) -> dict[Factors, Sum]:
     cells = plan.unit(unit).opened
     rows = abs(integers[0])
     return {
-        cell.factors: Sum(integer * cell.scale, rows * cell.row_error * cell.scale)
+        cell.factors: Sum(
+            integer * cell.scale,
+            rows * cell.row_error * cell.scale,
+            rows * cell.row_rounding * cell.scale,
+        )
         for cell, integer in zip(cells, integers, strict=False)
     }
 
 
 def carried(
-    function: Callable[[Mapping[Factors, Fraction]], Numbers], sums: Mapping[Factors, Sum]
+    function: Callable[[Mapping[Factors, Fraction]], Numbers],
+    sums: Mapping[Factors, Sum],
+    encodings: Mapping[ColumnKey, Encoding],
 ) -> dict[str, Bounded]:
     """The function's numbers at the sums, each with the bound of its error."""
-    centre = {factors: one.value for factors, one in sums.items()}
-    numbers = function(centre)
+    numbers = function({factors: one.value for factors, one in sums.items()})
     errors: dict[str, Fraction | None] = dict.fromkeys(numbers, Fraction(0))
-    for factors, one in sums.items():
-        if one.error:
-            moved = _movement(function, centre, factors, one.error, numbers)
+    frame = _frame(sums, encodings)
+    for factors, error in frame.errors.items():
+        if error:
+            moved = _movement(
+                lambda there: function(frame.back(there)), frame.values, factors, error, numbers
+            )
             for name, distance in moved.items():
                 known = errors[name]
                 errors[name] = None if known is None or distance is None else known + distance
     return {name: bounded(numbers[name], errors[name]) for name in numbers}
+
+
+def _frame(sums: Mapping[Factors, Sum], encodings: Mapping[ColumnKey, Encoding]) -> Frame:
+    if not any(one.error for one in sums.values()):
+        return plain_frame(sums)
+    return recentred(sums, {key: one.error / one.scale for key, one in encodings.items()})
 
 
 def bounded(value: Fraction | None, error: Fraction | None) -> Bounded:
