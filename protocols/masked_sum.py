@@ -4,7 +4,7 @@ What       `zero_share` and `zero_bits` give random shares of zero from coins th
            `pooled_sum` opens the sum of all parties' numbers and nothing else.
 Against    honest-but-curious parties, n - 1 of whom may collude: every pair has a mask of its own,
            so the shares of those who do not collude are uniform given their sum. With n - 1
-           colluding, the sum itself tells them the last party's numbers: whether it may open is policy.
+           colluding, the sum tells them the last party's numbers: whether it may open is policy.
 Rounds     zero shares 0; pooled_sum 2, commit then open.
 Bytes      48 + 8 words a number, to each peer.
 Source     Chaum, J. Cryptology 1988 (pairwise masks); Bonawitz et al., CCS 2017, section 3.

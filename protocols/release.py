@@ -5,10 +5,10 @@ What       1 compare the hash of all broadcasts           2 pause: the transcrip
            5 pause: a certificate signed by all is on disk 6 send salt and share to the recipients
            A unit whose verdict is 0 never opens. Recipients check each opening against its
            commitment; the others learn the verdict bits and nothing else.
-Against    honest-but-curious parties, n - 1 of whom may collude: a fresh zero share makes the opened
-           shares uniform given the sums. Beyond that, nobody can choose its share after seeing
-           another's, and no answer exists unless every honest party holds its record. A wrong share
-           committed to from the start is not caught.
+Against    honest-but-curious parties, n - 1 of whom may collude: a fresh zero share makes the
+           opened shares uniform given the sums. Beyond that, nobody can choose its share after
+           seeing another's, and no answer exists unless every honest party holds its record. A
+           wrong share committed to from the start is not caught.
            A party that broadcasts different verdicts or commitments in steps 3 and 4 makes the
            certificates differ, so that no certificate has all signatures.
 Rounds     5: echo 1, verdicts 2, commitments 1, openings 1. Two pauses.
@@ -44,8 +44,8 @@ __all__ = ["ROUNDS", "Opened", "Opening", "release"]
 
 ROUNDS = (
     Says("echo", to="one", size="64"),
-    Says("verdict/commit", to="all", size="32"),
-    Says("verdict/open", to="all", size="16 + 1/8 a unit"),
+    Says("commit", to="all", size="32"),
+    Says("open", to="all", size="16 + 1/8 a unit, in whole words"),
     Says("share", to="all", size="32"),
     Says("opening", to="one", size="16 + 16 a number that passed"),
 )

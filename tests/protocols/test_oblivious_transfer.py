@@ -1,0 +1,131 @@
+"""Wires and random OT among all parties."""
+
+import numpy as np
+import pytest
+from nacl.bindings import crypto_core_ed25519_BYTES
+
+from protocols.abort import Suspected
+from protocols.oblivious_transfer import ROUNDS, TRANSFERS_MAX, blocks, connect, random_ot
+from protocols.party import Trace, play
+
+
+def run_all(seats, count, words, choices):
+    return play(
+        {
+            p: random_ot(s, count, words, dict.fromkeys(s.peers, choices[p]), s.peers)
+            for p, s in seats.items()
+        }
+    )
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 10])
+def test_every_ordered_pair_shares_the_string_that_was_chosen(connected, count):
+    seats = connected(count)
+    choices = {p: s.rand.bits((70,)) for p, s in seats.items()}
+    found = run_all(seats, 70, 3, choices)
+    for receiver in seats:
+        for sender in seats[receiver].peers:
+            zeros, ones = found[sender].zeros[receiver], found[sender].ones[receiver]
+            chosen = np.where(choices[receiver][:, None] == 1, ones, zeros)
+            assert np.array_equal(found[receiver].chosen[sender], chosen)
+            assert not np.any(zeros == ones)
+
+
+def test_no_two_strings_of_all_pairs_are_alike(connected):
+    seats = connected(3)
+    choices = {p: np.zeros(50, np.uint8) for p in seats}
+    first, second = (run_all(seats, 50, 1, choices) for _ in range(2))
+    strings = [
+        table[peer]
+        for found in (first, second)
+        for pads in found.values()
+        for table in (pads.zeros, pads.ones)
+        for peer in table
+    ]
+    assert len(np.unique(np.concatenate(strings))) == sum(len(s) for s in strings)
+
+
+def test_forks_of_one_wire_are_independent_and_agree_at_both_ends(connected):
+    seats = connected(2)
+    choices = {p: np.zeros(64, np.uint8) for p in seats}
+    left = run_all({p: s.fork("left") for p, s in seats.items()}, 64, 1, choices)
+    right = run_all({p: s.fork("right") for p, s in seats.items()}, 64, 1, choices)
+    assert np.array_equal(left["a"].chosen["b"], left["b"].zeros["a"])
+    assert not np.any(left["a"].chosen["b"] == right["a"].chosen["b"])
+
+
+def test_a_label_used_twice_on_a_wire_is_refused(connected):
+    wire = connected(2)["a"].wires["b"]
+    wire.fork("once")
+    with pytest.raises(ValueError, match="used before"):
+        wire.fork("once")
+
+
+def test_ends_that_fork_differently_do_not_share_strings(connected):
+    seats = connected(2)
+    choices = {p: np.zeros(64, np.uint8) for p in seats}
+    found = run_all({"a": seats["a"].fork("x"), "b": seats["b"].fork("y")}, 64, 1, choices)
+    assert not np.any(found["a"].chosen["b"] == found["b"].zeros["a"])
+
+
+def test_only_the_named_pairs_transfer_and_idle_parties_keep_the_rounds(connected):
+    seats = connected(3)
+    bits = np.ones(10, np.uint8)
+    trace = Trace()
+    found = play(
+        {
+            "a": random_ot(seats["a"], 10, 1, {"b": bits}, ()),
+            "b": random_ot(seats["b"], 10, 1, {}, ("a",)),
+            "c": random_ot(seats["c"], 10, 1, {}, ()),
+        },
+        trace,
+    )
+    assert np.array_equal(found["a"].chosen["b"], found["b"].ones["a"])
+    assert [(s, r) for s, r, _, _ in trace.said] == [("a", "b")]
+    assert trace.rounds == 3
+
+
+def test_zero_transfers_say_nothing(connected):
+    seats = connected(2)
+    found = run_all(seats, 0, 2, {p: np.zeros(0, np.uint8) for p in seats})
+    assert found["a"].chosen["b"].shape == (0, 2)
+
+
+def test_blocks_cover_a_count_one_past_the_largest():
+    assert [b.stop - b.start for b in blocks(TRANSFERS_MAX + 1, TRANSFERS_MAX)] == [
+        TRANSFERS_MAX,
+        1,
+    ]
+
+
+def test_connecting_takes_two_rounds_and_the_declared_bytes(seats):
+    trace = Trace()
+    play({p: connect(s) for p, s in seats(3, "trace").items()}, trace)
+    assert {name for _, _, name, _ in trace.said} == {"point", "points"}
+    assert {name for _, _, name, _ in trace.said} <= {says.name for says in ROUNDS}
+    assert trace.rounds == 2 * 3
+    assert sum(value.nbytes for _, _, _, value in trace.said) == 6 * (32 + 4096)
+
+
+SMALL_ORDER = bytes([1]) + bytes(31)  # the identity
+NOT_CANONICAL = bytes([255] * 32)
+OTHER_ORDER = bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")
+
+
+@pytest.mark.parametrize("name", ["point", "points"])
+@pytest.mark.parametrize("bad", [SMALL_ORDER, NOT_CANONICAL, OTHER_ORDER])
+def test_a_point_outside_the_group_names_its_sender(seats, name, bad):
+    def tamper(sender, receiver, said, value):
+        if (sender, receiver, said) == ("b", "a", name):
+            value.reshape(-1, crypto_core_ed25519_BYTES)[-1] = np.frombuffer(bad, np.uint8)
+        return value
+
+    with pytest.raises(Suspected) as caught:
+        play({p: connect(s) for p, s in seats(3, "bad").items()}, tamper=tamper)
+    assert caught.value.party == "b"
+
+
+def test_secrets_do_not_show(connected):
+    wire = connected(2)["a"].wires["b"]
+    assert "redacted" in repr(wire)
+    assert "redacted" in repr(wire.base)
