@@ -20,9 +20,10 @@ whether its owner's `where` keeps it or not: the person was seen there.
 
 Against whom: honest but curious parties, any n - 1 of them. Nothing opens, the size of the overlap
 included; what is public is the plan. A deviating party can spoil links and is not caught.
-Rounds: 2 (OPPRF), those of `equal_words`, for K > 1 passes those of `permute` and K - 1 of
-`and_bits`, 1 of `select`; then, for tables of m > 1 members with count_once, m - 2 of `and_bits`
-and 1 of `select`, and likewise for the earlier members of the first table. Bytes: those parts.
+Rounds: for the pairs those of OPPRF and `equal_words`, for K > 1 passes of `permute` and K - 1
+times `and_bits`, and of `select`, filled up with idle ones to a public bound; then, for tables of
+m > 1 members with count_once, m - 2 times `and_bits` and once `select`, and likewise for the
+earlier members of the first table. Bytes: those of these parts.
 Source: the star with shared sums after PSTY19 and RS21; the passes after Private-ID's waterfall.
 """
 
@@ -30,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +47,7 @@ from protocols.linkage.opprf import (
     opprf_sender,
 )
 from protocols.linkage.tokens import PASSES_MAX
-from protocols.party import Parties, Party, Protocol, Seat, together
+from protocols.party import Parties, Party, Protocol, Round, Seat, together
 from protocols.permutation import permute
 from protocols.randomness import Randomness
 from protocols.ring import Ring
@@ -60,6 +62,7 @@ Words = npt.NDArray[np.uint64]
 Indexes = npt.NDArray[np.int64]
 Keys = list[bytes | None]
 Pair = tuple[str, Party]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +200,8 @@ def cohort(
 ) -> Protocol[Cohort]:
     """Link the rows of `leader`. `mine` holds this party's rows of each alias it is a member of.
 
-    Every member of `plan.group(leader)` runs it, with a seat whose wires are connected. Pairs take
-    different numbers of rounds: run the cohorts of several leaders one after another, not together.
+    Every member of `plan.group(leader)` runs it, with a seat whose wires are connected; the cohorts
+    of several leaders may run together.
     Raises ValueError when own rows do not fit the plan, Suspected when a peer's message does not.
     """
     seat, star = seat.among(plan.group(leader)), _Star(plan, Ring(plan.words), leader)
@@ -291,7 +294,8 @@ def _link_pairs(
         for pair in linked
         if pair[1] != star.leader and seat.me in (star.leader, pair[1])
     }
-    found = yield from together({"/".join(pair): remote[pair] for pair in remote})
+    pairs = together({"/".join(pair): remote[pair] for pair in remote})
+    found = yield from _paced(pairs, _pair_rounds_max(star))
     linked |= {pair: found["/".join(pair)] for pair in remote}
     if lead is not None:
         leading = mine[star.plan.leading]
@@ -301,6 +305,41 @@ def _link_pairs(
             if member == star.leader
         }
     return linked
+
+
+def _pair_rounds_max(star: _Star) -> int:
+    """A public bound on the rounds of every pair of this star: generous, idle rounds are free.
+
+    32 for the fixed steps and as many a pass, and one for every 2 MiB of what a pair says at most.
+    """
+    plan, pairs = star.plan, star.plan.pairs(star.leader)
+    columns = 1 + max((plan.words * star.cell(alias)[0] for alias, _ in pairs), default=0)
+    rows = max((plan.sizes[pair] for pair in pairs), default=0) * 4 + star.bins
+    layers = 2 * star.bins.bit_length()
+    said = rows * (8 * columns + 32) + star.bins * (TAG_BITS * 40 + layers * (16 + 8 * columns))
+    return 32 + plan.passes * (32 + (said >> 21))
+
+
+def _paced(protocol: Protocol[T], rounds: int) -> Protocol[T]:
+    """The same protocol in exactly this many rounds, the rest of them idle.
+
+    Pairs take different numbers of rounds (by their features and sizes), and one party may be in
+    several: without this, roles of one leader's linkage would not count the same rounds.
+    """
+    taken, answer = 0, None
+    try:
+        while True:
+            step = protocol.send(answer)
+            taken += isinstance(step, Round)
+            answer = yield step
+    except StopIteration as stop:
+        result: T = stop.value
+    finally:
+        protocol.close()
+    assert taken <= rounds, f"a pair took {taken} rounds, more than its bound {rounds}"
+    for _ in range(rounds - taken):
+        yield Round()
+    return result
 
 
 def _link_pair(seat: Seat, star: _Star, pair: Pair, own: _Lead | Holding) -> Protocol[_Linked]:

@@ -13,7 +13,9 @@ probability 2^-64 a bin). Nobody learns which: that is the business of `comparis
 Both sets are padded to their public classes with random rows that are worked on like all others, so
 that messages, and the work, depend on the classes alone. The hint is uniform (see `okvs`).
 
-Against whom: honest but curious, any n - 1 of the parties. Rounds 2.
+Against whom: honest but curious, any n - 1 of the parties.
+Rounds 6, and one more for every 16 MiB of a message; only two wait for the other side's work: the
+sender's public key and the leader's seed and blinded keys go out first, its answers and hint last.
 Bytes for leader's class N, sender's class M, k = 1 + payload words a row:
 leader 32 N + 16; sender 32 + 32 N + 16 + 8 k (1.27 * 3 M + 43).
 Source: PSTY19 (Pinkas, Schneider, Tkachenko, Yanai), RS21 (Rindal, Schoppmann), RR22 (the OKVS).
@@ -28,6 +30,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from protocols.exchange import exchange
 from protocols.linkage.hashing import (
     DIGEST_BYTES,
     FUNCTIONS,
@@ -37,7 +40,7 @@ from protocols.linkage.hashing import (
     digest_keys,
     place_keys,
 )
-from protocols.linkage.okvs import ROW_WORDS, Shape, shape_of
+from protocols.linkage.okvs import ROW_WORDS, shape_of
 from protocols.linkage.oprf import (
     POINT_BYTES,
     SALT_BYTES,
@@ -64,16 +67,17 @@ __all__ = [
     "opprf_sender",
 ]
 
-PART_BYTES = 16 << 20  # a hint is said in parts of at most this, half of what one message may hold
-TRIES_MAX = 8  # of a cuckoo seed or an OKVS salt; each fails with probability 2^-40 or less
+TRIES_MAX = (
+    8  # of a cuckoo seed or an OKVS salt, each of which fails with probability 2^-40 or less
+)
 
 ROUNDS = (
-    Says("seed", to=ONE, size="16"),
-    Says("blinded", to=ONE, size="32 N"),
     Says("public", to=ONE, size="32"),
-    Says("answers", to=ONE, size="32 N"),
+    Says("seed", to=ONE, size="16"),
+    Says("blinded", to=ONE, size="32 N, at most 16 MiB"),
     Says("salt", to=ONE, size="16"),
-    Says("hint/<part>", to=ONE, size="8 k columns(3 M), in parts of at most 16 MiB"),
+    Says("answers", to=ONE, size="32 N, at most 16 MiB"),
+    Says("hint", to=ONE, size="8 k columns(3 M), at most 16 MiB"),
 )
 
 Words = npt.NDArray[np.uint64]
@@ -128,25 +132,21 @@ def opprf_leader(
     """
     (size, theirs), width = sizes, 1 + cell[0] * cell[1]
     shape = shape_of(FUNCTIONS * theirs)
-    said = {"seed": np.frombuffer(table.seed, np.uint8), "blinded": table.blinding.points}
-    heard = yield Round(
-        {(sender, name): value for name, value in said.items()},
-        {(sender, "public"): Expect("uint8", (POINT_BYTES,))},
-    )
-    masks = yield from mask_products(table.blinding, heard[sender, "public"].tobytes(), sender)
-    parts = _parts(shape, width)
-    heard = yield Round(
-        hears={
-            (sender, "answers"): Expect("uint8", (size, POINT_BYTES)),
-            (sender, "salt"): Expect("uint8", (SALT_BYTES,)),
-            **{(sender, f"hint/{part}"): Expect("uint64", (rows, width)) for part, rows in parts},
-        }
-    )
-    points = yield from subtract_masks(heard[sender, "answers"], masks, sender)
+    heard = yield Round(hears={(sender, "public"): Expect("uint8", (POINT_BYTES,))})
+    public = heard[sender, "public"].tobytes()
+    yield Round({(sender, "seed"): np.frombuffer(table.seed, np.uint8)})
+    points = Expect("uint8", (size, POINT_BYTES))
+    yield from exchange("blinded", {sender: table.blinding.points}, (), points)
+    masks = yield from mask_products(table.blinding, public, sender)
+    heard = yield Round(hears={(sender, "salt"): Expect("uint8", (SALT_BYTES,))})
+    salt = heard[sender, "salt"].tobytes()
+    answers = yield from exchange("answers", {}, (sender,), points)
+    hints = yield from exchange("hint", {}, (sender,), Expect("uint64", (shape.columns, width)))
+    found = yield from subtract_masks(answers[sender], masks, sender)
     outputs = yield from hash_outputs(
-        table.digests, table.functions, points, heard[sender, "salt"].tobytes(), ROW_WORDS + width
+        table.digests, table.functions, found, salt, ROW_WORDS + width
     )
-    hint = np.concatenate([heard[sender, f"hint/{part}"] for part, _ in parts])
+    hint = hints[sender]
     rows = (shape, outputs[:, :ROW_WORDS], hint)
     [decoded] = yield [Compute("linkage/decode", rows, size)]
     values = decoded ^ outputs[:, ROW_WORDS:]
@@ -166,32 +166,22 @@ def opprf_sender(
     """
     keys, features = rows
     size, own = sizes
-    key = make_sender_key(seat.rand.fork("key"))
+    bins, key = bins_of(size), make_sender_key(seat.rand.fork("key"))
     digests = _padded(keys, own, seat.rand.fork("dummies"))
-    points = yield from evaluate_own(digests, key)
-    heard = yield Round(
-        {(leader, "public"): np.frombuffer(key.public, np.uint8)},
-        {
-            (leader, "seed"): Expect("uint8", (SEED_BYTES,)),
-            (leader, "blinded"): Expect("uint8", (size, POINT_BYTES)),
-        },
-    )
-    answers = yield from evaluate_blinded(heard[leader, "blinded"], key, leader)
-    bins = bins_of(size)
+    yield Round({(leader, "public"): np.frombuffer(key.public, np.uint8)})
+    products = yield from evaluate_own(digests, key)
+    heard = yield Round(hears={(leader, "seed"): Expect("uint8", (SEED_BYTES,))})
+    candidates = candidate_bins(digests, heard[leader, "seed"].tobytes(), bins)
+    points = Expect("uint8", (size, POINT_BYTES))
+    blinded = yield from exchange("blinded", {}, (leader,), points)
+    answers = yield from evaluate_blinded(blinded[leader], key, leader)
     tags = seat.rand.fork("tags").words((bins,))
     masks = seat.rand.fork("masks").words((bins, *features.shape[1:]))
-    candidates = candidate_bins(digests, heard[leader, "seed"].tobytes(), bins)
     values = _programme(candidates, tags, masks, features, ring)
-    salt, hint = yield from _hint(digests, points, values, seat.rand.fork("hint"))
-    parts = _parts(shape_of(FUNCTIONS * own), values.shape[-1])
-    cuts = np.split(hint, np.cumsum([rows for _, rows in parts])[:-1])
-    yield Round(
-        {
-            (leader, "answers"): answers,
-            (leader, "salt"): np.frombuffer(salt, np.uint8),
-            **{(leader, f"hint/{part}"): cut for (part, _), cut in zip(parts, cuts, strict=True)},
-        }
-    )
+    salt, hint = yield from _hint(digests, products, values, seat.rand.fork("hint"))
+    yield Round({(leader, "salt"): np.frombuffer(salt, np.uint8)})
+    yield from exchange("answers", {leader: answers}, (), points)
+    yield from exchange("hint", {leader: hint}, (), Expect("uint64", hint.shape))
     return Programmed(tags, masks)
 
 
@@ -244,10 +234,3 @@ def _hint(
         if table is not None:
             return salt, table
     raise AssertionError("no salt gave independent rows: chance 2^-320")
-
-
-def _parts(shape: Shape, width: int) -> list[tuple[int, int]]:
-    """The hint's parts: (number, rows)."""
-    step = PART_BYTES // (8 * width)
-    starts = range(0, shape.columns, step)
-    return [(part, min(step, shape.columns - start)) for part, start in enumerate(starts)]

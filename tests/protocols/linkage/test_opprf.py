@@ -76,8 +76,7 @@ def test_messages_have_the_same_names_and_shapes_whatever_the_sets():
         run(mine, theirs, trace=trace)
         shapes.append([(s, r, n, v.dtype, v.shape) for s, r, n, v in trace.said])
     assert shapes[0] == shapes[1]
-    declared = {says.name.split("/")[0] for says in ROUNDS}
-    assert {name.split("/")[0] for _, _, name, _, _ in shapes[0]} == declared
+    assert {name for _, _, name, _, _ in shapes[0]} == {says.name for says in ROUNDS}
 
 
 def bits_set(values):
@@ -93,9 +92,9 @@ def test_what_a_party_hears_is_uniform_whatever_the_other_holds(party):
         mine, theirs = (corrupt, honest) if party == "north" else (honest, corrupt)
         run(mine, theirs, trace=trace, seed=7)
         heard = {name: value for _, name, value in trace.heard_by((party,))}
-        for name in {"blinded", "answers", "hint/0"} & set(heard):
+        for name in {"blinded", "answers", "hint"} & set(heard):
             columns = bits_set(heard[name]).astype(float)
-            columns = columns if name == "hint/0" else np.delete(columns, np.s_[248:249], axis=1)
+            columns = columns if name == "hint" else np.delete(columns, np.s_[248:249], axis=1)
             z = (columns.sum(axis=0) - len(columns) / 2) / math.sqrt(len(columns) / 4)
             assert np.abs(z).max() < 5, name
             assert z.var() == pytest.approx(1, abs=5 * math.sqrt(2 / z.size)), name
@@ -116,7 +115,7 @@ def test_what_the_leader_reads_at_keys_the_sender_lacks_is_random_and_unrelated_
 
 
 def test_a_common_key_tells_its_tag_at_one_bin_only():
-    """Were F the same for all three functions, the leader would read its other candidate bins too."""
+    """Were F one for all three functions, the leader would read its other candidate bins too."""
     from protocols.linkage.hashing import candidate_bins
     from protocols.linkage.oprf import hash_outputs, mask_products, subtract_masks
 
@@ -135,7 +134,7 @@ def test_a_common_key_tells_its_tag_at_one_bin_only():
         outputs = play(
             {"north": hash_outputs(table.digests, functions, points, salt, ROW_WORDS + 1)}
         )["north"]
-        arguments = (shape_of(3 * SIZE), outputs[:, :ROW_WORDS], heard["hint/0"])
+        arguments = (shape_of(3 * SIZE), outputs[:, :ROW_WORDS], heard["hint"])
         read = run_kernel("linkage/decode", *arguments)[:, 0] ^ outputs[:, ROW_WORDS]
         at = candidates[np.arange(SIZE), functions]
         hits.append(int((read == sent.tags[at])[:200].sum()))
@@ -173,7 +172,7 @@ def test_a_point_outside_the_group_is_blamed_on_its_sender(name, liar):
         ("public", "lab"),
         ("answers", "lab"),
         ("salt", "lab"),
-        ("hint/0", "lab"),
+        ("hint", "lab"),
     ],
 )
 @pytest.mark.parametrize("change", [lambda v: v[:-1], lambda v: np.concatenate([v, v[:1]])])
@@ -185,7 +184,7 @@ def test_a_message_of_the_wrong_length_is_blamed_on_its_sender(name, liar, chang
 
 def test_a_hint_that_was_changed_spoils_the_links():
     mine = names(b"a", 100)
-    _, led, sent = run(mine, mine, tamper=spoil("hint/0", lambda value: value[::-1].copy()))
+    _, led, sent = run(mine, mine, tamper=spoil("hint", lambda value: value[::-1].copy()))
     assert not (led.tags == sent.tags).any()
 
 
