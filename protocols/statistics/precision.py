@@ -1,8 +1,8 @@
 """How far the printed numbers can be from those of the unrounded values.
 
 The opened integers are exact sums of encoded values. Where encoding rounds (a number without
-declared decimals, a product longer than the ring), every cell has a bound (`recentred.py`; for a
-linear model rows times the bound of one row). `carried` sends it through the statistic, a function in exact fractions, by moving one
+declared decimals, a product longer than the ring), every cell has a bound (`recentred.py`).
+`carried` sends it through the statistic, a function in exact fractions, by moving one
 cell at a time to both ends of its error (enlarged 2^16 times, so that the float64 of a tail
 probability does not hide the movement, then scaled back), adding up the movements, and doubling
 the sum for what is not linear. A number that cannot be computed at such an end, because it rests
@@ -28,6 +28,7 @@ __all__ = [
     "Sum",
     "bounded",
     "carried",
+    "frame_of",
     "shown",
     "sums_of",
     "worst_error",
@@ -75,7 +76,7 @@ def carried(
     """The function's numbers at the sums, each with the bound of its error."""
     numbers = function({factors: one.value for factors, one in sums.items()})
     errors: dict[str, Fraction | None] = dict.fromkeys(numbers, Fraction(0))
-    frame = _frame(sums, encodings)
+    frame = frame_of(sums, encodings)
     for factors, error in frame.errors.items():
         if error:
             moved = _movement(
@@ -87,10 +88,11 @@ def carried(
     return {name: bounded(numbers[name], errors[name]) for name in numbers}
 
 
-def _frame(sums: Mapping[Factors, Sum], encodings: Mapping[ColumnKey, Encoding]) -> Frame:
+def frame_of(sums: Mapping[Factors, Sum], encodings: Mapping[ColumnKey, Encoding]) -> Frame:
+    """The sums where their errors are smallest."""
     if not any(one.error for one in sums.values()):
         return plain_frame(sums)
-    return recentred(sums, {key: one.error / one.scale for key, one in encodings.items()})
+    return recentred(sums, encodings)
 
 
 def bounded(value: Fraction | None, error: Fraction | None) -> Bounded:

@@ -15,6 +15,7 @@ from itertools import product
 from math import comb, prod
 
 from protocols.statistics.distribution import root
+from protocols.statistics.encoding import Encoding
 from protocols.statistics.plan import ColumnKey, Factors, Power
 
 __all__ = ["Frame", "Sum", "plain_frame", "recentred"]
@@ -35,6 +36,14 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """How far an encoded value may be from the value, and from the centre, in its own units."""
+
+    step: Fraction
+    reach: Fraction
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """Sums about `centres` (relative to the middles of the bounds) with their errors."""
 
@@ -48,6 +57,18 @@ class Frame:
             return values
         return {factors: _moved(factors, values, self.centres) for factors in values}
 
+    def weights(self, polynomial: Mapping[Factors, Fraction]) -> dict[Factors, Fraction]:
+        """A polynomial about the middles of the bounds as a linear form of these sums."""
+        if not self.centres:
+            return dict(polynomial)
+        found: dict[Factors, Fraction] = {}
+        for factors, weight in polynomial.items():
+            for lower, share, rest in _parts(factors):
+                size = prod((self.centres.get(key, 0) ** k for key, k in rest), start=Fraction(1))
+                if size:
+                    found[lower] = found.get(lower, Fraction(0)) + weight * share * size
+        return found
+
 
 def plain_frame(sums: Mapping[Factors, Sum]) -> Frame:
     return Frame(
@@ -55,18 +76,21 @@ def plain_frame(sums: Mapping[Factors, Sum]) -> Frame:
     )
 
 
-def recentred(sums: Mapping[Factors, Sum], steps: Mapping[ColumnKey, Fraction]) -> Frame:
-    """The sums about the means; as they are where a part of a product was not summed.
-
-    `steps` is how far a column's encoded value may be from the value, in its own units.
-    """
+def recentred(sums: Mapping[Factors, Sum], encodings: Mapping[ColumnKey, Encoding]) -> Frame:
+    """The sums about the means; as they are where a part of a product was not summed."""
     centres = _means(sums)
+    columns = {
+        key: Column(
+            one.error / one.scale, one.bound / one.scale + abs(centres.get(key, Fraction(0)))
+        )
+        for key, one in encodings.items()
+    }
     away = {key: -mean for key, mean in centres.items()}
     known = {factors: one.value for factors, one in sums.items()}
     try:
         values = {factors: _moved(factors, known, away) for factors in sums}
         rounding = _roundings(sums, centres)
-        errors = {f: rounding[f] + _error(f, values, rounding, steps) for f in sums}
+        errors = {f: rounding[f] + _error(f, values, rounding, columns) for f in sums}
     except KeyError:
         return plain_frame(sums)
     return Frame(centres, values, errors)
@@ -128,32 +152,45 @@ def _error(
     factors: Factors,
     values: Mapping[Factors, Fraction],
     rounding: Mapping[Factors, Fraction],
-    steps: Mapping[ColumnKey, Fraction],
+    columns: Mapping[ColumnKey, Column],
 ) -> Fraction:
     """What encoding moves the sum by: sum of prod(|w| + e)^k - prod |w|^k over rows."""
     total = Fraction(0)
     for lower, weight, rest in _parts(factors):
-        step = prod((steps[key] ** k for key, k in rest), start=Fraction(1))
+        step = prod((columns[key].step ** k for key, k in rest), start=Fraction(1))
         if lower != factors and step:
-            total += weight * step * _absolute(lower, values, rounding)
+            total += weight * step * _absolute(lower, values, rounding, columns)
     return total
 
 
 def _absolute(
-    factors: Factors, values: Mapping[Factors, Fraction], rounding: Mapping[Factors, Fraction]
+    factors: Factors,
+    values: Mapping[Factors, Fraction],
+    rounding: Mapping[Factors, Fraction],
+    columns: Mapping[ColumnKey, Column],
 ) -> Fraction:
-    """A bound of the sum of the product's absolute values. KeyError where none is known."""
+    """A bound of the sum of the product's absolute values."""
     marks, powers = _parted(factors)
-    if not powers:
-        return values[marks]
-    (power,) = powers if len(powers) == 1 else (None,)
-    if power is None or power.exponent > 3:
-        raise KeyError(factors)
-    square = (*marks, Power(power.key, 2))
-    fourth = (*marks, Power(power.key, 4))
-    spread = values[square] + rounding[square]
-    if power.exponent == 1:
-        return root(max(values[marks] * spread, Fraction(0))) * SLACK
-    if power.exponent == 2:
-        return spread
-    return root(max(spread * (values[fourth] + rounding[fourth]), Fraction(0))) * SLACK
+    squares = _squares(powers)
+    if squares is None:
+        return values[marks] * prod(columns[p.key].reach ** p.exponent for p in powers)
+    size = Fraction(1)
+    for square in squares:
+        known = (*marks, *square)
+        size *= max(values[known] + rounding[known], Fraction(0))
+    return size if len(squares) == 1 else root(size) * SLACK
+
+
+def _squares(powers: tuple[Power, ...]) -> tuple[Factors, ...] | None:
+    """One sum of squares, or two whose product's root bounds the sum of absolute values."""
+    shape = tuple(power.exponent for power in powers)
+    squares = tuple((Power(power.key, 2),) for power in powers)
+    if shape == ():
+        return ((),)
+    if shape == (1,):
+        return ((), *squares)
+    if shape == (2,):
+        return squares
+    if shape == (3,):
+        return (*squares, (Power(powers[0].key, 4),))
+    return squares if shape == (1, 1) else None

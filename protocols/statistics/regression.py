@@ -5,9 +5,7 @@ the middles of their bounds. Every combination of levels that occurs in one sum 
 cell. Wald intervals by Student's t. Columns are coded as R does: a category by the levels after
 the first, in full where the model has no term for the rest of its interaction.
 
-Errors: first order in the errors E of the Gram matrix A, entry by entry, doubled:
-|db| <= |A^-1| (E_y + E |b|), |dRSS| <= E_yy + 2 |b| E_y + |b| E |b|, and so on from these; a model
-for which the scaled |A^-1| E exceeds 1/4 cannot be told from a collinear one and is not given.
+The errors of the numbers follow from those of the sums by `perturbation.py`.
 """
 
 from __future__ import annotations
@@ -18,13 +16,11 @@ from fractions import Fraction
 from itertools import product
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from protocols.statistics.answer import Finished, Opened, Scalar, finished, undefined, withheld
-from protocols.statistics.distribution import f_tail, real, root, t_quantile, t_two_sided
+from protocols.statistics.distribution import f_tail, root, t_quantile, t_two_sided
 from protocols.statistics.draft import Draft
 from protocols.statistics.elimination import Dependent, inverse
+from protocols.statistics.perturbation import Movement, Solution, movement
 from protocols.statistics.plan import ColumnFacts, ColumnKey, Factors, Level, Plan, PlanRefused
 from protocols.statistics.polynomial import (
     Polynomial,
@@ -33,20 +29,19 @@ from protocols.statistics.polynomial import (
     indicator,
     times,
 )
-from protocols.statistics.precision import Bounded, Sum, bounded, shown, sums_of
+from protocols.statistics.precision import Bounded, bounded, frame_of, shown, sums_of
+from protocols.statistics.recentred import Frame, Sum
 
 __all__ = ["finish_linear_model", "plan_linear_model"]
 
 METHOD = "ordinary least squares from the exact Gram matrix; t intervals (as statsmodels' OLS)"
 INTERCEPT = "(intercept)"
 PARAMETERS_MAX = 64  # p^2/2 sums open and p^3 exact products follow
-RESOLVED = 0.25
 SCALARS = ("r_squared", "adj_r_squared", "sigma", "F", "p_value")
 PARTS = ("estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high")
 PERFECT = "The model fits without a residual: standard errors and tests are not defined."
 
 Column = tuple[str, Polynomial]
-Floats = NDArray[np.float64]
 Term = tuple[tuple[str, bool], ...]
 
 
@@ -60,30 +55,12 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Gram:
-    """The sums of products in the columns' own units, with the bounds of their errors."""
-
-    n: int
-    matrix: list[list[Fraction]]
-    right: list[Fraction]
-    square: Fraction  # of the response
-    total: Fraction  # of the response
-    matrix_error: Floats
-    right_error: Floats
-    square_error: float
-    total_error: float
-
-
-@dataclass(frozen=True, slots=True)
 class Fit:
-    inverse: list[list[Fraction]]
-    estimates: list[Fraction]
+    n: int
+    solution: Solution
     residual: Fraction  # sum of squares
     spread: Fraction  # sum of squares of the response, about its mean with an intercept
-    estimate_errors: Floats
-    inverse_errors: Floats  # of its diagonal
-    residual_error: float
-    spread_error: float
+    errors: Movement
 
 
 def plan_linear_model(draft: Draft) -> Plan:
@@ -169,9 +146,9 @@ def finish_linear_model(plan: Plan, opened: Opened) -> Finished:
     if integers is None:
         return withheld(plan, opened, plan.unit("main"), METHOD)
     question: Question = plan.question
-    gram = _gram(question, sums_of(plan, "main", integers))
+    sums = sums_of(plan, "main", integers)
     try:
-        fit = _fit(question, gram)
+        fit = _fit(question, sums, frame_of(sums, plan.encodings))
     except Dependent as fault:
         name = question.names[fault.place]
         return undefined(
@@ -181,85 +158,45 @@ def finish_linear_model(plan: Plan, opened: Opened) -> Finished:
             f"the predictor {name} is constant, empty, or a combination of the ones before it",
             f"a formula without {name}",
         )
-    return _answer(plan, opened, gram, fit)
+    return _answer(plan, opened, fit)
 
 
-def _gram(question: Question, sums: Mapping[Factors, Sum]) -> Gram:
+def _fit(question: Question, sums: Mapping[Factors, Sum], frame: Frame) -> Fit:
     values = {factors: one.value for factors, one in sums.items()}
     y, columns = question.response, question.columns
-    products = [[times(one, other) for other in columns] for one in columns]
-    rights = [times(one, y) for one in columns]
-    square = times(y, y)
-    return Gram(
-        int(values[()]),
-        [[evaluate(entry, values) for entry in row] for row in products],
-        [evaluate(entry, values) for entry in rights],
-        evaluate(square, values),
-        evaluate(y, values),
-        np.array([[_error(entry, sums) for entry in row] for row in products]),
-        np.array([_error(entry, sums) for entry in rights]),
-        _error(square, sums),
-        _error(y, sums),
-    )
+    matrix = [[evaluate(times(one, other), values) for other in columns] for one in columns]
+    right = [evaluate(times(one, y), values) for one in columns]
+    solved = inverse(matrix)
+    b = [_dot(row, right) for row in solved]
+    square, total, n = evaluate(times(y, y), values), evaluate(y, values), values[()]
+    mean = total / n if question.intercept else Fraction(0)
+    solution = Solution(matrix, solved, b, square, mean)
+    errors = movement(columns, y, frame, solution)
+    return Fit(int(n), solution, square - _dot(b, right), square - mean * total, errors)
 
 
-def _error(polynomial: Polynomial, sums: Mapping[Factors, Sum]) -> float:
-    parts = (abs(weight) * sums[factors].error for factors, weight in polynomial.items())
-    return real(sum(parts, Fraction(0)))
+def _dot(one: Sequence[Fraction], other: Sequence[Fraction]) -> Fraction:
+    return sum((a * b for a, b in zip(one, other, strict=True)), Fraction(0))
 
 
-def _fit(question: Question, gram: Gram) -> Fit:
-    solved = inverse(gram.matrix)
-    size = range(len(solved))
-    b = [sum((solved[j][k] * gram.right[k] for k in size), Fraction(0)) for j in size]
-    explained = sum((b[k] * gram.right[k] for k in size), Fraction(0))
-    mean = gram.total / gram.n if question.intercept else Fraction(0)
-    around = 2 * real(abs(mean)) * gram.total_error
-    solved_size = np.abs(np.array([[real(entry) for entry in row] for row in solved]))
-    _check_resolved(gram, solved_size)
-    b_size = np.array([abs(real(one)) for one in b])
-    gram_error = gram.matrix_error @ b_size
-    return Fit(
-        solved,
-        b,
-        gram.square - explained,
-        gram.square - mean * gram.total if question.intercept else gram.square,
-        solved_size @ (gram.right_error + gram_error),
-        np.einsum("jk,kl,lj->j", solved_size, gram.matrix_error, solved_size),
-        gram.square_error + float(b_size @ (2 * gram.right_error + gram_error)),
-        gram.square_error + around,
-    )
-
-
-def _check_resolved(gram: Gram, solved_size: Floats) -> None:
-    """Raises Dependent where the matrix is as near to a singular one as its own error."""
-    if not gram.matrix_error.any():
-        return
-    scale = np.array([real(root(row[k])) for k, row in enumerate(gram.matrix)])
-    reach = (solved_size @ gram.matrix_error) * scale[:, None] / scale[None, :]
-    rows = reach.sum(axis=1)
-    if rows.max() >= RESOLVED:
-        raise Dependent(int(np.flatnonzero(rows >= RESOLVED)[-1]))
-
-
-def _answer(plan: Plan, opened: Opened, gram: Gram, fit: Fit) -> Finished:
+def _answer(plan: Plan, opened: Opened, fit: Fit) -> Finished:
     question: Question = plan.question
-    degrees = gram.n - len(question.names)
-    tested = degrees > 0 and fit.residual > 0 and fit.residual_error < RESOLVED * fit.residual
+    degrees = fit.n - len(question.names)
+    tested = degrees > 0 and fit.residual > 0 and 4 * fit.errors.residual < fit.residual
     numbers: dict[str, Bounded] = {}
     table: list[dict[str, Scalar]] = []
     for place, name in enumerate(question.names):
         found = _line(question, fit, place, degrees, tested)
         numbers.update({f"{part} of {name}": found[part] for part in PARTS})
         table.append({"term": name, **{part: shown(found[part]) for part in PARTS}})
-    scalars = _scalars(question, gram, fit, degrees, tested)
+    scalars = _scalars(question, fit, degrees, tested)
     numbers.update(scalars)
     return finished(
         plan,
         opened,
-        values={"n": gram.n, **{name: shown(scalars[name]) for name in SCALARS}},
+        values={"n": fit.n, **{name: shown(scalars[name]) for name in SCALARS}},
         table=table,
-        n=gram.n,
+        n=fit.n,
         numbers=numbers,
         method=METHOD,
         caveats=[] if tested else [PERFECT],
@@ -269,17 +206,14 @@ def _answer(plan: Plan, opened: Opened, gram: Gram, fit: Fit) -> Finished:
 def _line(
     question: Question, fit: Fit, place: int, degrees: int, tested: bool
 ) -> dict[str, Bounded]:
-    estimate, error = fit.estimates[place], Fraction(float(fit.estimate_errors[place]))
+    estimate, error = fit.solution.estimates[place], fit.errors.estimates[place]
     line = dict.fromkeys(PARTS, Bounded(None, Fraction(0)))
     line["estimate"] = bounded(estimate, error)
     if not tested:
         return line
-    diagonal = fit.inverse[place][place]
+    diagonal = fit.solution.inverse[place][place]
     deviation = root(fit.residual / degrees * diagonal)
-    share = (
-        Fraction(fit.residual_error) / fit.residual
-        + Fraction(float(fit.inverse_errors[place])) / diagonal
-    ) / 2
+    share = (fit.errors.residual / fit.residual + fit.errors.diagonal[place] / diagonal) / 2
     t = estimate / deviation
     t_error = error / deviation + abs(t) * share
     reach = t_quantile((1 + question.confidence) / 2, Fraction(degrees)) * deviation
@@ -301,16 +235,14 @@ def _tail(tail: Any, statistic: Fraction, error: Fraction) -> Bounded:
     return bounded(tail(statistic), (high - low) * error / step)
 
 
-def _scalars(
-    question: Question, gram: Gram, fit: Fit, degrees: int, tested: bool
-) -> dict[str, Bounded]:
+def _scalars(question: Question, fit: Fit, degrees: int, tested: bool) -> dict[str, Bounded]:
     found = dict.fromkeys(SCALARS, Bounded(None, Fraction(0)))
-    rss_error, tss_error = Fraction(fit.residual_error), Fraction(fit.spread_error)
+    rss_error, tss_error = fit.errors.residual, fit.errors.spread
     if degrees <= 0 or fit.spread <= 0:
         return found
     unexplained = fit.residual / fit.spread
     error = (rss_error + unexplained * tss_error) / fit.spread
-    factor = Fraction(gram.n - question.intercept, degrees)
+    factor = Fraction(fit.n - question.intercept, degrees)
     found["r_squared"] = bounded(1 - unexplained, error)
     found["adj_r_squared"] = bounded(1 - unexplained * factor, error * factor)
     if not tested:

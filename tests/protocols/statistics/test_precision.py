@@ -8,7 +8,7 @@ import pytest
 from protocols.statistics.distribution import root
 from protocols.statistics.elimination import inverse
 
-WIDE = [(-1, 1), (-1000, 1000), (-1e4, 3e4)]
+WIDE = [(-1, 1), (-1000, 1000), (-1e6, 3e6)]
 
 
 def exact_moments(values):
@@ -123,3 +123,36 @@ def test_whole_numbers_are_called_exact(asked, lung, lung_specs):
 def test_roots_are_good_to_220_bits(value):
     assert abs(root(value) ** 2 / value - 1) < Fraction(1, 2**218)
     assert root(Fraction(0)) == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_printed_bound_of_an_interaction_is_never_too_small(asked, seed):
+    random = np.random.default_rng(seed)
+    x = random.uniform(-1, 1, (60, 2))
+    y = (x[:, 0] * x[:, 1] / 2 + random.normal(0, 0.1, 60)).clip(-1, 1)
+    frame = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": y})
+    specs = {"a": ("number", -100, 300), "b": ("number", -1, 1), "y": ("number", -1, 1)}
+    ask = {"response": "y", "terms": [("a", False), (("a", False), ("b", False))]}
+    answer = asked(specs, "linear_model", ask).answer(frame)
+    design = [[Fraction(1), Fraction(a), Fraction(a) * Fraction(b)] for a, b in x]
+    solved = inverse([[sum(r[i] * r[j] for r in design) for j in range(3)] for i in range(3)])
+    right = [sum(r[i] * Fraction(v) for r, v in zip(design, y, strict=True)) for i in range(3)]
+    for place, line in enumerate(answer.table):
+        true = sum(solved[place][k] * right[k] for k in range(3))
+        bound = answer.bounds[f"estimate of {line['term']}"]
+        assert abs(Fraction(line["estimate"]) - true) <= bound < 1e-6
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_a_model_of_any_magnitude_is_fitted_with_its_bound(asked, scale):
+    random = np.random.default_rng(2)
+    frame = pd.DataFrame({"a": random.uniform(0, 1, 40), "y": random.uniform(0, 1, 40)})
+    ask = {"response": "y", "terms": [("a", False)]}
+    specs = dict.fromkeys("ay", ("number", 0, 1))
+    plain = asked(specs, "linear_model", ask).answer(frame)
+    frame["a"] *= scale
+    large = asked({**specs, "a": ("number", 0, scale)}, "linear_model", ask).answer(frame)
+    line, other = plain.table[1], large.table[1]
+    assert other["estimate"] * scale == pytest.approx(line["estimate"], rel=1e-9)
+    assert other["p_value"] == pytest.approx(line["p_value"], rel=1e-9)
+    assert large.bounds["estimate of a"] <= 1e-12 * abs(other["estimate"])
