@@ -29,10 +29,11 @@ __all__ = [
     "CellFault",
     "booleans",
     "dates",
-    "is_missing",
     "is_number",
     "level_codes",
     "level_text",
+    "missing_cells",
+    "missing_spellings",
     "numbers",
     "refuse_mixed_points",
     "texts",
@@ -49,6 +50,7 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,6})?", re.ASCII)
 COMMA_NUMBER = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d{1,6})?", re.ASCII)
 THOUSANDS = re.compile(r"[+-]?\d{1,3}([,.' \u00a0\u202f]\d{3})+([.,]\d*)?", re.ASCII)
 INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 WHOLE_AS_FLOAT = re.compile(r"([+-]?\d+)\.0+", re.ASCII)
 ISO_DATE = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})([T ]00:00(:00(\.0+)?)?)?|(\d{4})(\d{2})(\d{2})", re.ASCII
@@ -78,22 +80,27 @@ class CellFault(Exception):
         self.action = action
 
 
-def is_missing(cell: Cell, spellings: frozenset[str]) -> bool:
-    """Whether a cell is empty or one of the spellings (casefolded) of a missing value."""
-    if isinstance(cell, str):
-        text = cell.strip().casefold()
-    elif cell is None or cell != cell:  # noqa: PLR0124  NaN alone differs from itself
+def missing_spellings(extra: Iterable[str]) -> frozenset[str]:
+    """The spellings of a missing value, casefolded; a listed -9 is also spelled -9.0."""
+    listed = {spelling.strip().casefold() for spelling in extra}
+    return MISSING | listed | {f"{s}.0" for s in listed if WHOLE.fullmatch(s)}
+
+
+def missing_cells(cells: Sequence[Cell], spellings: frozenset[str]) -> NDArray[np.bool_]:
+    """bool, one a cell: empty, or one of the spellings."""
+    try:
+        folded = map(str.casefold, map(str.strip, cells))  # type: ignore[arg-type]
+        return np.fromiter(map(spellings.__contains__, folded), np.bool_, len(cells))
+    except TypeError:  # typed cells
+        return np.array([_is_missing(cell, spellings) for cell in cells], np.bool_)
+
+
+def _is_missing(cell: Cell, spellings: frozenset[str]) -> bool:
+    if cell is None or cell != cell:  # noqa: PLR0124  NaN alone differs from itself
         return True
-    elif isinstance(cell, bool) or len(spellings) == len(MISSING):
+    if isinstance(cell, bool) or (not isinstance(cell, str) and len(spellings) == len(MISSING)):
         return False
-    else:
-        text = str(cell).casefold()
-    if text in spellings:
-        return True
-    if len(spellings) == len(MISSING):
-        return False
-    whole = WHOLE_AS_FLOAT.fullmatch(text)  # -9.0 is -9 where the dictionary lists -9
-    return whole is not None and whole[1] in spellings
+    return str(cell).strip().casefold() in spellings
 
 
 def is_number(cell: Cell, commas: bool) -> bool:
@@ -273,6 +280,11 @@ def _days(cell: Cell, place: int) -> int:
     if isinstance(cell, date):
         return cell.toordinal() - EPOCH
     text = cell.strip() if isinstance(cell, str) else ""
+    if len(text) == 10 and text[4] == text[7] == "-":
+        try:
+            return date.fromisoformat(text).toordinal() - EPOCH
+        except ValueError:
+            pass  # said below
     found = ISO_DATE.fullmatch(text)
     if not found:
         raise CellFault(place, _class_of_date(text), A_DATE)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodes.data import cells as read
-from nodes.data.cells import MISSING, CellFault
+from nodes.data.cells import CellFault
 from nodes.data.source import Cell, RawColumn
 from p2pmpc.dictionary import Column
 from protocols.statistics.plan import Values
@@ -34,7 +34,7 @@ class ColumnReader:
         self.column = column
         self.decimal_comma_seen = False
         self.whole_as_decimal = 0  # identifiers that look like 12.0
-        self._missing = MISSING | {spelling.casefold() for spelling in missing}
+        self._missing = read.missing_spellings(missing)
         self._marks: set[str] = set()
         self._numbers: list[NDArray[Any]] = []
         self._absent: list[NDArray[np.bool_]] = []
@@ -49,7 +49,7 @@ class ColumnReader:
 
     def add(self, raw: RawColumn, commas: bool) -> None:
         """Read one batch. Raises CellFault, whose place is one of `raw.cells`."""
-        absent = np.array([self._is_missing(cell) for cell in raw.cells], np.bool_)
+        absent = self._absent_cells(raw.cells)
         places = np.flatnonzero(~absent)
         present = [raw.cells[place] for place in places]
         try:
@@ -75,10 +75,12 @@ class ColumnReader:
         """All rows of a text or identifier column."""
         return tuple(self._texts)
 
-    def _is_missing(self, cell: Cell) -> bool:
-        if self.column.levels and isinstance(cell, str) and cell.strip() in self.column.levels:
-            return False
-        return read.is_missing(cell, self._missing)
+    def _absent_cells(self, cells: Sequence[Cell]) -> NDArray[np.bool_]:
+        absent = read.missing_cells(cells, self._missing)
+        for place in np.flatnonzero(absent) if self.column.levels else ():
+            cell = cells[int(place)]  # NA may be a level: then it is no missing value
+            absent[place] = not (isinstance(cell, str) and cell.strip() in self.column.levels)
+        return absent
 
     def _typed(self, present: Sequence[Cell], commas: bool) -> NDArray[Any] | list[str]:
         kind = self.column.type

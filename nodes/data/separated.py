@@ -31,6 +31,7 @@ __all__ = ["LINE_CHARACTERS_MAX", "SEPARATORS", "open_separated"]
 LINE_CHARACTERS_MAX = 1 << 20  # a longer line is a file without line breaks
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 LINE_BREAKS = ("\n", "\r\n", "\r")
+SAMPLE_CELLS = 128  # all different: a column of measurements or identifiers
 SAMPLE_RECORDS = 50  # enough to tell separators apart
 ENCODINGS = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "utf-16": "UTF-16", "iso8859-1": "Latin-1"}
 MARKS = (
@@ -295,6 +296,9 @@ def _header(path: Path, text: str, separator: str) -> tuple[str, ...]:
 
 
 def _coded(cells: tuple[str, ...]) -> RawColumn:
+    sample = cells[:SAMPLE_CELLS]
+    if len(set(sample)) == len(sample) == SAMPLE_CELLS:  # finding repeats would find next to none
+        return RawColumn(list(cells), np.arange(len(cells), dtype=np.int32))
     seen: defaultdict[str, int] = defaultdict(count().__next__)
     codes = np.fromiter(map(seen.__getitem__, cells), np.int32, len(cells))
     return RawColumn(list(seen), codes)

@@ -5,7 +5,7 @@
 A file is recognised by its first bytes, not its name: `PAR1` is Parquet, all else separated text
 (`separated.py`). Rows are numbered as records, the header is row 1. Cells come as text from CSV and
 typed (int, float, bool, date, datetime, Decimal, str) from Parquet; None is an empty Parquet cell.
-Batches hold distinct cells once, so that whatever is done a cell later is done a distinct cell.
+Batches hold repeated cells once, so that whatever is done later is done once a distinct cell.
 
 Against whom: an error names file, row and column and never the content of a cell, since errors
 travel further than files do.
@@ -37,7 +37,7 @@ __all__ = [
     "read_table",
 ]
 
-BATCH_ROWS = 65_536  # rows in memory as Python objects at a time; more gains no speed
+BATCH_ROWS = 16_384  # rows in memory as Python objects at a time; more is slower: caches
 COLUMNS_MAX = 4_096  # a wider table is a separator gone wrong
 FILE_BYTES_MAX = 1 << 32  # a text file is held in memory while it is read
 
@@ -46,7 +46,10 @@ Cell = str | int | float | bool | Decimal | date | datetime | None
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RawColumn:
-    """One column of a batch: row r holds `cells[codes[r]]`; cells in the order first seen."""
+    """One column of a batch: row r holds `cells[codes[r]]`; cells in the order first seen.
+
+    A column whose cells hardly repeat may hold some of them twice.
+    """
 
     cells: list[Cell]
     codes: NDArray[np.int32]

@@ -62,13 +62,11 @@ class Survey:
     def add(self, raw: RawColumn, commas: bool) -> None:
         """Take in one batch of cells."""
         times = np.bincount(raw.codes, minlength=len(raw.cells))
-        places = [
-            i for i, c in enumerate(raw.cells) if times[i] and not read.is_missing(c, MISSING)
-        ]
+        places = np.flatnonzero((times > 0) & ~read.missing_cells(raw.cells, MISSING))
         present = [raw.cells[i] for i in places]
         counts = times[places]
         self.present += int(counts.sum())
-        self.repeats |= bool((counts > 1).any())
+        self.repeats |= len(set(present)) < int(counts.sum())
         self._add_numbers(present, counts, commas)
         self._add_dates(present, counts)
         self._add_words(present)
