@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol as Shape
+from typing import TypeAlias
 
 from p2pmpc.errors import RemoteError, SplitView
 from p2pmpc.identity import Signer
@@ -31,7 +32,12 @@ from p2pmpc.record import (
 )
 from p2pmpc.roster import Roster
 
-__all__ = ["Feeds", "Known", "Shelf", "batches"]
+__all__ = ["WAITING_MAX", "Feeds", "Known", "Shelf", "batches"]
+
+
+WAITING_MAX = 4096  # entries ahead of what they have read; the rest comes again with a frontier
+
+Filed: TypeAlias = tuple[SignedEntry, Body | None]
 
 
 class Shelf(Shape):
@@ -62,6 +68,8 @@ class Feeds:
     roster: Roster | None = None
     heads: dict[str, Head] = field(default_factory=dict)
     forks: dict[str, ForkProof] = field(default_factory=dict)
+    waiting: dict[tuple[str, int], Filed] = field(default_factory=dict)
+    fresh: dict[tuple[str, int], SignedEntry] = field(default_factory=dict)  # not yet on the shelf
 
     def write(self, kind: str, content: Content, unix_ms: int) -> tuple[SignedEntry, Body, Known]:
         """The next entry of this member's own feed. It must be stored before it is sent."""
@@ -80,46 +88,85 @@ class Feeds:
         entry = check_entry(signed, self.roster, self.heads.get(self.name))
         known = Known(entry, entry_hash(signed), content)
         self._advance(known)
+        self.fresh[self.name, entry.seq] = signed
         return signed, body, known
 
-    def take(self, signed: SignedEntry, body: Body | None) -> Known | None:
-        """Check an entry that came in. None when it is known already or cannot be placed yet.
+    def take(self, signed: SignedEntry, body: Body | None) -> list[tuple[Filed, Known]]:
+        """Check an entry that came in; it and what had waited for it, in causal order.
 
+        An entry is placed when its author's entries before it and all that it has read are here,
+        so that nobody sees a consent before the study. Until then it waits, up to WAITING_MAX.
         Raises LogError or RemoteError when it is wrong, SplitView when it proves a fork.
         """
         if self.roster is None:
-            return None
-        author, seq = self._place(signed)
-        head = self.heads.get(author)
-        following = 0 if head is None else head.seq + 1
-        if author in self.forks or seq > following:
-            return None
-        if seq < following:
-            self._compare(signed, author, seq)
-            return None
-        entry = check_entry(signed, self.roster, head)
+            return []
+        entry = self._read(signed)
+        if entry.author in self.forks:
+            return []
+        head = self.heads.get(entry.author)
+        if head is not None and entry.seq <= head.seq:
+            self._compare(signed, entry)
+            return []
+        if not self._placeable(entry):
+            if len(self.waiting) < WAITING_MAX:
+                self.waiting[entry.author, entry.seq] = (signed, body)
+            return []
+        placed = [((signed, body), self._place(signed, body))]
+        return placed + self._place_waiting()
+
+    def _placeable(self, entry: Entry) -> bool:
+        known = {author: head.seq for author, head in self.heads.items()}
+        return entry.seq == known.get(entry.author, -1) + 1 and all(
+            seq <= known.get(author, -1) for author, seq, _ in entry.heads
+        )
+
+    def _place(self, signed: SignedEntry, body: Body | None) -> Known:
+        assert self.roster is not None
+        author = signed.read().author
+        entry = check_entry(signed, self.roster, self.heads.get(author))
         content = None
         if body is not None:
             check_body(entry, body)
             content = read_content(entry.kind, body)
         known = Known(entry, entry_hash(signed), content)
         self._advance(known)
+        self.fresh[author, entry.seq] = signed
         return known
 
-    def _place(self, signed: SignedEntry) -> tuple[str, int]:
+    def _place_waiting(self) -> list[tuple[Filed, Known]]:
+        placed: list[tuple[Filed, Known]] = []
+        found = True
+        while found:
+            ready = [key for key, (one, _) in self.waiting.items() if self._placeable(one.read())]
+            found = bool(ready)
+            for key in sorted(ready)[:1]:
+                filed = self.waiting.pop(key)
+                placed.append((filed, self._place(*filed)))
+        heads = self.heads
+        self.waiting = {
+            (author, seq): filed
+            for (author, seq), filed in self.waiting.items()
+            if author not in heads or seq > heads[author].seq
+        }
+        return placed
+
+    def _read(self, signed: SignedEntry) -> Entry:
         entry = signed.read()
         assert self.roster is not None
         if entry.author not in self.roster.names:
             raise RemoteError(f"an entry by {entry.author!r}, who is no member")
-        return entry.author, entry.seq
+        return entry
 
-    def _compare(self, signed: SignedEntry, author: str, seq: int) -> None:
+    def _compare(self, signed: SignedEntry, entry: Entry) -> None:
+        """An entry with a number that is taken: the same again, or the proof of a fork."""
         assert self.roster is not None
-        mine, _ = self.shelf.entries(author, seq, seq)[0]
+        mine = self.fresh.get((entry.author, entry.seq))
+        if mine is None:
+            mine, _ = self.shelf.entries(entry.author, entry.seq, entry.seq)[0]
         try:
             compare_entries(mine, signed, self.roster)
         except SplitView:
-            self.forks[author] = ForkProof(mine, signed)
+            self.forks[entry.author] = ForkProof(mine, signed)
             raise
 
     def _advance(self, known: Known) -> None:

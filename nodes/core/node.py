@@ -104,6 +104,7 @@ class Core:
         """Everything to do about one event, the store's part first."""
         self.now_ms = now_ms
         self.effects, self.appends, self.news = [], [], []
+        self.feeds.fresh = {}
         HANDLERS[type(event)](self, event)
         announced = [
             Send(peer, message) for message in batches(self.news) for peer in sorted(self.up)
@@ -163,16 +164,16 @@ class Core:
     def take_entries(self, peer: str, message: Entries) -> None:
         for signed, body in message.entries:
             try:
-                known = self.feeds.take(signed, body)
+                placed = self.feeds.take(signed, body)
             except SplitView as fork:
                 author = str(fork.where.get("member", ""))
                 self.tell_fork(author)
                 continue
-            except (LogError, P2pmpcError) as fault:
+            except P2pmpcError as fault:
                 self.effects.append(Emit("", "entry refused", peer, fault.message))
                 continue
-            if known is not None:
-                self.appends.append((signed, body))
+            for filed, known in placed:
+                self.appends.append(filed)
                 self.apply(known)
 
     def tell_fork(self, author: str) -> None:

@@ -50,9 +50,9 @@ def answer_bytes(answer: Mapping[str, Any]) -> bytes:
 
 
 def _whole(statistic: Mapping[str, Any]) -> bool:
-    """Everything that was asked for is there; a left_out alone may be suppressed."""
+    """Everything that was asked for is there; how many were left out may stay suppressed."""
     return bool(statistic["released"]) and all(
-        one.get("column") == "left_out" for one in statistic["suppressed"]
+        one.get("column") in {"left_out", "missing"} for one in statistic["suppressed"]
     )
 
 

@@ -19,10 +19,16 @@ from p2pmpc.errors import RemoteError
 from protocols.abort import Suspected
 from protocols.party import Expect, Parties
 
-__all__ = ["EARLY_BYTES_MAX", "EARLY_MAILS_MAX", "Mailbox"]
+__all__ = ["EARLY_BYTES_MAX", "EARLY_MAILS_MAX", "Mailbox", "declared_name"]
 
 EARLY_BYTES_MAX = 128 * 2**20  # a sender may be two 32 MiB windows ahead in each of two bins
 EARLY_MAILS_MAX = 20_000  # several hundred names a round in a ten-party study, a few rounds early
+
+
+def declared_name(name: str) -> str:
+    """The name that a module's ROUNDS lists: without the prefixes of `together` and a part's number."""
+    parts = [part for part in name.split("/") if not part.isdigit()]
+    return parts[-1] if parts else ""
 
 
 @dataclass(slots=True)
@@ -54,7 +60,7 @@ class Mailbox:
     def _take(self, sender: str, name: str, data: bytes) -> None:
         if sender not in self.parties or sender == self.me:
             raise Suspected(sender, f"sent {name!r} to a session that it is no party of")
-        if name.rsplit("/", 1)[-1] not in self.names:
+        if declared_name(name) not in self.names:
             raise Suspected(sender, f"sent {name!r}, which this study never says")
         size = self.early_bytes.get(sender, 0) + len(data)
         count = self.early_mails.get(sender, 0) + 1
