@@ -33,6 +33,7 @@ METHOD = (
     "from exact sums of the first four powers"
 )
 NOT_SUMS = "Quartiles, minimum and maximum are not sums of rows and are not given here."
+DAYS = "Dates are days since 1970-01-01."
 SUBTRACT = "The numbers of persons of two columns can be subtracted from each other."
 CONSTANT = "has one value only, or none that the arithmetic can tell apart: no shape is given"
 NUMBERS = ("mean", "sd", "var", "skewness", "kurtosis")
@@ -121,7 +122,7 @@ def finish_describe(plan: Plan, opened: Opened) -> Finished:
     table: list[dict[str, Scalar]] = []
     suppressed: list[dict[str, str]] = []
     numbers: dict[str, Bounded] = {}
-    caveats = [NOT_SUMS]
+    caveats = [NOT_SUMS, *([DAYS] if any(one.type == "date" for one in plan.facts) else [])]
     for row in question.rows:
         place = row.column if row.group is None else f"{row.column}, {row.group}"
         for unit, column in ((row.unit, "n"), (row.missing, "missing")):

@@ -7,6 +7,7 @@ import pytest
 
 from protocols.statistics.distribution import root
 from protocols.statistics.elimination import inverse
+from protocols.statistics.precision import EXACT, RELATIVE_MAX, Bounded, worst_error
 
 WIDE = [(-1, 1), (-1000, 1000), (-1e6, 3e6)]
 
@@ -156,3 +157,11 @@ def test_a_model_of_any_magnitude_is_fitted_with_its_bound(asked, scale):
     assert other["estimate"] * scale == pytest.approx(line["estimate"], rel=1e-9)
     assert other["p_value"] == pytest.approx(line["p_value"], rel=1e-9)
     assert large.bounds["estimate of a"] <= 1e-12 * abs(other["estimate"])
+
+
+def test_a_number_less_certain_than_its_limit_is_named_with_its_own_bound():
+    known = Bounded(Fraction(4), 4 * RELATIVE_MAX)
+    vague = Bounded(Fraction(4), 4 * RELATIVE_MAX + Fraction(1, 10**9))
+    assert worst_error({"t": known}).count("largest relative error 1.0e-03 (in t)") == 1
+    assert "t is within 4.2e-03" in worst_error({"t": vague})
+    assert worst_error({"t": Bounded(Fraction(4), Fraction(0))}) == EXACT
