@@ -54,7 +54,7 @@ def test_a_product_of_shared_elements_is_that_of_the_integers(connected, shares,
     left, right = (shares.split(ring, ring.from_ints(v), count) for v in (x, y))
     z = play({p: multiply(s, ring, left[p], right[p]) for p, s in connected(count).items()})
     modulus = 1 << ring.bits
-    plain = [(a * b + modulus // 2) % modulus - modulus // 2 for a, b in zip(x, y)]
+    plain = [(a * b + modulus // 2) % modulus - modulus // 2 for a, b in zip(x, y, strict=True)]
     assert ring.to_ints(shares.join(ring, z)) == plain
 
 
@@ -122,7 +122,7 @@ def test_cross_sums_hold_for_any_width_and_sign(connected, shares, data):
     values = ring.from_ints(others)[:, None]
     widths = (-width if signed else width,)
     found = cross(connected(2), shares, ring, own, widths, values, ((0, 0),), "a")
-    assert ring.to_ints(found) == [sum(a * b for a, b in zip(column, others))]
+    assert ring.to_ints(found) == [sum(a * b for a, b in zip(column, others, strict=True))]
 
 
 def test_cross_sums_in_many_blocks_are_the_same(connected, shares, monkeypatch):

@@ -24,7 +24,9 @@ def test_counts_around_their_thresholds(connected, shares, count, words):
     split = shares.split(ring, ring.from_ints(counts), count)
     seats = connected(count)
     found = play({p: at_least(s, split[p], thresholds, 32) for p, s in seats.items()})
-    assert shares.join_bits(found).tolist() == [int(c >= t) for c, t in zip(counts, thresholds)]
+    assert shares.join_bits(found).tolist() == [
+        int(c >= t) for c, t in zip(counts, thresholds, strict=True)
+    ]
 
 
 @FEW

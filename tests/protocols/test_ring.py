@@ -24,9 +24,9 @@ def test_arithmetic_is_that_of_integers_modulo_the_ring(words, x, y):
     x, y = x[:size], y[:size]
     left, right = ring.from_ints(x), ring.from_ints(y)
     for made, plain in (
-        (ring.add(left, right), [a + b for a, b in zip(x, y)]),
-        (ring.sub(left, right), [a - b for a, b in zip(x, y)]),
-        (ring.mul(left, right), [a * b for a, b in zip(x, y)]),
+        (ring.add(left, right), [a + b for a, b in zip(x, y, strict=True)]),
+        (ring.sub(left, right), [a - b for a, b in zip(x, y, strict=True)]),
+        (ring.mul(left, right), [a * b for a, b in zip(x, y, strict=True)]),
         (ring.neg(left), [-a for a in x]),
         (ring.sum(left), [sum(x)]),
         (ring.scale(left, y[0]), [a * y[0] for a in x]),
