@@ -20,7 +20,7 @@ SESSION = b"s" * 32
 OTHER = b"t" * 32
 
 
-@pytest.mark.parametrize(("state", "event"), itertools.product(State, LinkEvent))
+@pytest.mark.parametrize(("state", "event"), [*itertools.product(State, LinkEvent)])
 def test_every_pair_of_state_and_event_moves_or_is_refused_by_name(state, event):
     if (state, event) in LINK:
         assert move(state, event) is LINK[state, event]
