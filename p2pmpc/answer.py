@@ -212,7 +212,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object of the interface."""
-        found: dict[str, Any] = msgspec.to_builtins(self)
+        found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         if not self.receipt.proof:
             del found["receipt"]["proof"]
         return found
