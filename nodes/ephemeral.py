@@ -31,10 +31,14 @@ def make_key_pair(secret: bytes) -> tuple[bytes, bytes]:
 
 async def open_node(name: str, home: Path, settings_file: Path | None) -> Node:
     """A node that listens on loopback, with fresh keys and an empty store in `home`."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings = read_settings(settings_file) if settings_file else rehearsal_settings(name)
     keys = make_keys(os.urandom)
-    return await _wire(settings, keys, home)
+    return await _wire(settings, keys, _private(home))
+
+
+def _private(home: Path) -> Path:
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return home
 
 
 async def _wire(settings: Settings, keys: SecretKeys, home: Path) -> Node:
@@ -67,7 +71,7 @@ async def _wire(settings: Settings, keys: SecretKeys, home: Path) -> Node:
         members=lambda: addresses(cores[0]),
         sign=lambda message: signer.sign(network(), "mail", message),
         check=check,
-        on_event=lambda event: nodes[0].on_transport(event),
+        on_event=lambda event: nodes[0].on_transport(event),  # noqa: PLW0108  made later
         clock=time.monotonic,
         settings=Timing(),
     )

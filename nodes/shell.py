@@ -107,7 +107,7 @@ class Node:
     # ---- events in, effects out ----
 
     def take(self, event: Event) -> None:
-        """One event through the core. Raises what the core refuses; a store failure ends the node."""
+        """One event through the core. Raises what it refuses; a store failure ends the node."""
         self.alive()
         for effect in self.core.handle(self.wall_ms(), event):
             self.carry_out(effect)
@@ -368,7 +368,7 @@ class Node:
         case = self.case(study)
         outcome = self.outcomes.get(study)
         if outcome is not None and outcome.answer is not None and case.final:
-            return outcome.answer
+            return dict(outcome.answer)
         raise NotFound(f"study {study} has no answer here (it is {case.state})")
 
     def receipt(self, study: str) -> bytes:

@@ -216,8 +216,13 @@ class Core:
     def apply(self, known: Known) -> None:
         """Draw the conclusions of one entry, whoever wrote it."""
         step = APPLIES.get(type(known.content))
-        if step is not None:
+        if step is None:
+            return
+        try:
             step(self, known.entry.author, known, known.content)
+        except P2pmpcError as fault:
+            # on record all the same: its author signed it, and it means nothing here
+            self.effects.append(Emit("", "entry refused", known.entry.author, fault.message))
 
     def restore(self, entries: Iterable[Known]) -> None:
         """Learn again what the store holds; sends and starts nothing."""
@@ -232,7 +237,10 @@ class Core:
             self.consider(case)
 
     def apply_study(self, author: str, known: Known, note: StudyNote) -> None:
+        assert self.feeds.roster is not None
         study = Study.from_bytes(note.study)
+        network = self.feeds.roster.network
+        verify_signature(note.researcher, network, "study", study.hash, note.signature)
         if study.id in self.cases:
             return
         case = Case(study)

@@ -82,14 +82,13 @@ class People:
         _, study, what = request.path
         if what == "events":
             return await self._events(study, request.query)
-        shelves = {
-            "result": lambda: self._node.result(study),
-            "receipt": lambda: {"receipt": _text(self._node.receipt(study))},
-            "cost": lambda: self._node.cost(study),
-        }
-        if what not in shelves:
-            raise NotFound(f"a study has no {what!r}")
-        return shelves[what]()
+        if what == "result":
+            return self._node.result(study)
+        if what == "receipt":
+            return {"receipt": _text(self._node.receipt(study))}
+        if what == "cost":
+            return self._node.cost(study)
+        raise NotFound(f"a study has no {what!r}")
 
     async def _events(self, study: str, query: Mapping[str, str]) -> dict[str, Any]:
         try:

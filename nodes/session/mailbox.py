@@ -26,7 +26,7 @@ EARLY_MAILS_MAX = 20_000  # several hundred names a round in a ten-party study, 
 
 
 def declared_name(name: str) -> str:
-    """The name that a module's ROUNDS lists: without the prefixes of `together` and a part's number."""
+    """A name as ROUNDS lists it: without the prefixes of `together` and a part's number."""
     parts = [part for part in name.split("/") if not part.isdigit()]
     return parts[-1] if parts else ""
 

@@ -19,7 +19,9 @@ def exchange(me, value, closed):
     """Adds both parties' words, then waits for the record."""
     peer = PARTIES[1 - PARTIES.index(me)]
     try:
-        heard = yield Round({(peer, "word"): np.array([value], np.uint64)}, {(peer, "word"): ONE_WORD})
+        heard = yield Round(
+            {(peer, "word"): np.array([value], np.uint64)}, {(peer, "word"): ONE_WORD}
+        )
         yield Pause("checked", {"sum": value})
         yield Round()
         return value + int(heard[peer, "word"][0])
@@ -46,7 +48,9 @@ def pair(protocols, pauses=None):
 
 def test_two_drivers_finish_with_the_same_sum():
     closed, pauses = [], []
-    boxes, drivers = pair({"north": exchange("north", 2, closed), "south": exchange("south", 3, closed)}, pauses)
+    _, drivers = pair(
+        {"north": exchange("north", 2, closed), "south": exchange("south", 3, closed)}, pauses
+    )
 
     async def scene():
         return await asyncio.gather(*(drivers[me].run() for me in PARTIES))
@@ -62,12 +66,14 @@ def test_protocols_in_the_same_rounds_are_told_apart_by_their_names():
         peer = PARTIES[1 - PARTIES.index(me)]
 
         def one(value):
-            heard = yield Round({(peer, "word"): np.array([value], np.uint64)}, {(peer, "word"): ONE_WORD})
+            heard = yield Round(
+                {(peer, "word"): np.array([value], np.uint64)}, {(peer, "word"): ONE_WORD}
+            )
             return int(heard[peer, "word"][0])
 
         return together({"a": one(first), "b": one(second)})
 
-    boxes, drivers = pair({"north": both("north", 1, 2), "south": both("south", 3, 4)})
+    _, drivers = pair({"north": both("north", 1, 2), "south": both("south", 3, 4)})
 
     async def scene():
         return await asyncio.gather(*(drivers[me].run() for me in PARTIES))
@@ -78,7 +84,9 @@ def test_protocols_in_the_same_rounds_are_told_apart_by_their_names():
 
 def test_a_fault_from_outside_ends_the_wait_and_closes_the_generator():
     closed = []
-    boxes, drivers = pair({"north": exchange("north", 2, closed), "south": exchange("south", 3, closed)})
+    boxes, drivers = pair(
+        {"north": exchange("north", 2, closed), "south": exchange("south", 3, closed)}
+    )
 
     async def scene():
         task = asyncio.create_task(drivers["north"].run())

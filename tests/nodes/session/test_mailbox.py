@@ -40,9 +40,7 @@ def test_early_mail_waits_and_a_name_is_first_in_first_out():
 def test_who_is_waited_for_is_known():
     async def scene():
         mailbox = box()
-        task = asyncio.create_task(
-            mailbox.hear({("south", "open"): WORD, ("east", "open"): WORD})
-        )
+        task = asyncio.create_task(mailbox.hear({("south", "open"): WORD, ("east", "open"): WORD}))
         await asyncio.sleep(0)
         mailbox.put("east", "open", word(1))
         await asyncio.sleep(0)
