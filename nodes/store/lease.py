@@ -54,5 +54,6 @@ class Lease:
     def close(self) -> None:
         """Give the lease back. The file stays: removed, two processes could lock two files."""
         if self._file >= 0:
+            fcntl.flock(self._file, fcntl.LOCK_UN)  # also where a forked child holds the file open
             os.close(self._file)
             self._file = -1

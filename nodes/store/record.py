@@ -259,7 +259,8 @@ class RecordStore:
     def _guarded(self, done: str) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as fault:
+        except (sqlite3.Error, OSError, ValueError) as fault:
+            # ValueError: SQLite's message about a corrupt file may quote bytes that are no text
             raise StoreFailed(
                 f"the record could not be {done}: {fault}",
                 file=str(self._path),
