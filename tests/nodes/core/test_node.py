@@ -358,4 +358,7 @@ def test_an_entry_whose_content_means_nothing_does_not_stop_the_next(world, stud
     world.handle("north", Received("south", Entries(((signed, body),))))
     assert [e for e in world.effects("north", Emit) if e.event == "entry refused"]
     assert kinds(world, "north", "south")[-1] == "dataset"
+    world.handle("south", TimerFired("gossip"))
+    world.handle("east", TimerFired("gossip"))
+    world.deliver()
     run_to_start(world, study)
