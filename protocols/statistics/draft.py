@@ -194,26 +194,19 @@ class Draft:
         zero = self.thresholds.zeros == "show"
         return Check(tuple(cells), least, zero, PERSONS, f"{least} persons {what}")
 
-    def cohort_check(self, cells: Sequence[int]) -> Check:
-        least = max(self.thresholds.minimum_cohort, 1)
-        return Check(tuple(cells), least, False, PERSONS, f"{least} persons with complete rows")
+    def cohort_check(self, cells: Sequence[int], where: str = "with complete rows") -> Check:
+        """Persons enough for a statistic, and for a cell if that asks for more; never none."""
+        least = max(self.thresholds.minimum_cohort, self.thresholds.minimum_cell, 1)
+        return Check(tuple(cells), least, False, PERSONS, f"{least} persons {where}")
 
-    def parameter_checks(self, cell: int, parameters: int) -> tuple[Check, ...]:
+    def parameter_check(self, cell: int, parameters: int) -> Check:
         """Rows enough for a model's parameters, and enough of them left over."""
-        rows = self.thresholds.rows_for(parameters)
-        left = parameters + self.thresholds.minimum_cell
-        fewer = f"for the {parameters} parameters of the model: use fewer terms"
-        return (
-            Check((cell,), rows, False, DEGREES, f"{rows} complete rows {fewer}"),
-            Check(
-                (cell,),
-                left,
-                False,
-                DEGREES,
-                f"{self.thresholds.minimum_cell} more complete rows than parameters: "
-                "use fewer terms",
-            ),
+        left = self.thresholds.minimum_cell
+        rows = max(self.thresholds.rows_for(parameters), parameters + left)
+        wanted = (
+            f"{rows} complete rows for the {parameters} parameters of the model: use fewer terms"
         )
+        return Check((cell,), rows, False, DEGREES, wanted)
 
     # units
 
@@ -236,23 +229,19 @@ class Draft:
         opened = [self.cell(factors, complete) for factors in wanted]
         places = {cell.factors: index for index, cell in enumerate(opened)}
         hidden: list[Cell] = []
-        checks = [self.cohort_check((0,)), *self._cell_floor(fixed)]
+        where = "in the group: unite levels" if fixed else "with complete rows"
+        checks = [self.cohort_check((0,), where)]
         for combination in self._combinations(wanted, fixed, crossed):
             if combination not in places:
                 places[combination] = len(places)
                 hidden.append(self.count(combination, complete, members=False))
             checks.append(self.cell_check((places[combination],), cell_advice(combination, fixed)))
         if parameters:
-            checks.extend(self.parameter_checks(0, parameters))
+            checks.append(self.parameter_check(0, parameters))
         if not self.linked:
             checks.append(self._members_check(len(opened) + len(hidden)))
             hidden.append(self.count((), complete, members=True))
         return Unit(name, (*opened, *hidden), len(opened), tuple(checks))
-
-    def _cell_floor(self, fixed: Factors) -> tuple[Check, ...]:
-        where = "in the group: unite levels" if fixed else "with complete rows"
-        check = self.cell_check((0,), where)
-        return (Check((0,), check.at_least, False, check.rule, check.would_pass),)
 
     def _members_check(self, cell: int) -> Check:
         least = self.thresholds.minimum_members

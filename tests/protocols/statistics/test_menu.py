@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from p2pmpc.kinds import KINDS
 from protocols.disclosure.threshold import MEMBERS
 from protocols.statistics.menu import FAMILIES, finish
 from protocols.statistics.plan import PlanRefused
@@ -30,6 +31,10 @@ def frame_of(rows):
             "h": np.arange(rows) % 4 < 2,
         }
     )
+
+
+def test_the_words_of_a_study_and_the_menu_agree_on_what_is_built():
+    assert {name for name, kind in KINDS.items() if kind.built} == set(FAMILIES)
 
 
 def test_every_kind_is_tested_here():
