@@ -481,9 +481,9 @@ class Core:
         if case is None or case.final:
             return
         move(case, "answer read" if event.released else "nothing passed")
-        if event.released:
+        if event.released and event.answer_hash:  # a party that is no recipient read nothing
             self.write("answered", Answered(session=case.session, answer_hash=event.answer_hash))
-        else:
+        elif not event.released:
             self.write("withheld", Withheld(session=case.session, reason="no unit passed"))
         self.emit(
             case, case.state, "", "the answer is opened" if event.released else "nothing passed"
