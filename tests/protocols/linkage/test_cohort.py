@@ -318,7 +318,7 @@ def test_a_party_hears_the_same_kind_of_noise_whatever_the_others_hold():
         for rows in ((5, 6), (110, 111)):
             trace = Trace()
             world = build(
-                [("visits", ("north",)), ("labs", ("lab",))], True, seed=12, rows=rows, words=1
+                [("visits", ("north",)), ("labs", ("lab",))], True, passes=1, seed=12, rows=rows
             )
             run(world, "north", CELLS_2, trace=trace)
             for _, name, value in trace.heard_by((me,)):
