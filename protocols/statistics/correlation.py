@@ -15,7 +15,7 @@ from math import atanh, sqrt, tanh
 
 from protocols.statistics.answer import Finished, Opened, Scalar, finished, withheld
 from protocols.statistics.distribution import normal_quantile, real, root, t_two_sided
-from protocols.statistics.draft import Draft
+from protocols.statistics.draft import SQUARES_GIVE, Draft
 from protocols.statistics.plan import Factors, Plan, PlanRefused
 from protocols.statistics.polynomial import Polynomial, column_polynomial, evaluate, times
 from protocols.statistics.precision import Bounded, Numbers, carried, shown, sums_of
@@ -49,8 +49,9 @@ def plan_correlation(draft: Draft) -> Plan:
     pairs = [*combinations(values, 2), *((value, value) for value in values)]
     needed = [factors for one, other in pairs for factors in times(one, other)]
     singles = [factors for value in values for factors in value]
-    units = [draft.unit("main", complete, [*singles, *needed]), draft.left_out(complete)]
-    return draft.plan(units, question)
+    few = [draft.few_values(column, SQUARES_GIVE) for column in columns]
+    main = draft.unit("main", complete, [*singles, *needed], crossed=few)
+    return draft.plan([main, draft.left_out(complete)], question)
 
 
 def finish_correlation(plan: Plan, opened: Opened) -> Finished:

@@ -2,7 +2,9 @@
 
 From the sums of the first four powers about the middle of the bounds, moved to the mean in exact
 fractions. A category is described by the number of persons in each of its levels. Each column, in
-each level of `by`, passes or fails by itself. Quartiles and extremes are not sums; they are null.
+each level of `by`, passes or fails by itself. Four powers give away the counts of up to five
+values: skewness and kurtosis of such a whole number pass only if each of these counts would.
+Quartiles and extremes are not sums; they are null.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from fractions import Fraction
 
 from protocols.statistics.answer import Finished, Opened, Scalar, finished, suppression, withheld
 from protocols.statistics.distribution import root
-from protocols.statistics.draft import Draft, joined
+from protocols.statistics.draft import SQUARES_GIVE, Draft, joined
 from protocols.statistics.plan import (
     ColumnFacts,
     ColumnKey,
@@ -36,6 +38,8 @@ NOT_SUMS = "Quartiles, minimum and maximum are not sums of rows and are not give
 DAYS = "Dates are days since 1970-01-01."
 SUBTRACT = "The numbers of persons of two columns can be subtracted from each other."
 CONSTANT = "has one value only, or none that the arithmetic can tell apart: no shape is given"
+POWERS = (1, 2, 3, 4)
+POWERS_GIVE = 5  # values whose counts follow from n and the sums of four powers
 NUMBERS = ("mean", "sd", "var", "skewness", "kurtosis")
 NULLS = ("q1", "median", "q3", "min", "max")
 
@@ -48,6 +52,7 @@ class Row:
     group: str | None
     unit: str
     missing: str
+    shape: str  # the unit of the third and fourth powers, "" where `unit` has them
     value: Polynomial | None
     levels: tuple[tuple[Factors, str], ...]  # of a category
 
@@ -76,9 +81,9 @@ def plan_describe(draft: Draft) -> Plan:
         if column.key in base:
             raise PlanRefused(f"{word} is both described and the group", "another column as by")
         for group, fixed in groups:
-            row, unit = _row(draft, column, group, base, fixed)
+            row, opening = _row(draft, column, group, base, fixed)
             missing = draft.left_out((*base, column.key), name=row.missing, base=base, fixed=fixed)
-            units.extend((unit, missing))
+            units.extend((*opening, missing))
             rows.append(row)
     label = None if by is None else draft.label(base[0])
     return draft.plan(units, Question(label, tuple(rows)))
@@ -90,7 +95,7 @@ def _row(
     group: str | None,
     base: tuple[ColumnKey, ...],
     fixed: Factors,
-) -> tuple[Row, Unit]:
+) -> tuple[Row, list[Unit]]:
     label = draft.label(column.key)
     where = "".join(f" in level {mark.code}" for mark in fixed if isinstance(mark, Level))
     complete = (*base, column.key)
@@ -100,14 +105,21 @@ def _row(
             (joined(fixed, (Level(column.key, code),)), level)
             for code, level in draft.levels(column)
         )
-        sums: list[Factors] = [factors for factors, _ in cells]
-        row = Row(label, group, name, missing, None, cells)
-    else:
-        value = column_polynomial(draft, column)
-        powers = [factors for k in (1, 2, 3, 4) for factors in power(_about(value), k)]
-        sums = [joined(fixed, factors) for factors in dict.fromkeys(powers)]
-        row = Row(label, group, name, missing, value, ())
-    return row, draft.unit(name, complete, sums, fixed=fixed)
+        unit = draft.unit(name, complete, [factors for factors, _ in cells], fixed=fixed)
+        return Row(label, group, name, missing, "", None, cells), [unit]
+    value = column_polynomial(draft, column)
+    sums = {k: [joined(fixed, factors) for factors in power(_about(value), k)] for k in POWERS}
+    if draft.few_values(column, SQUARES_GIVE) or not draft.few_values(column, POWERS_GIVE):
+        few = [draft.few_values(column, SQUARES_GIVE)]
+        every = [factors for k in POWERS for factors in sums[k]]
+        unit = draft.unit(name, complete, every, fixed=fixed, crossed=few)
+        return Row(label, group, name, missing, "", value, ()), [unit]
+    shape, few = f"shape of {name}", [draft.few_values(column, POWERS_GIVE)]
+    units = [
+        draft.unit(name, complete, [*sums[1], *sums[2]], fixed=fixed),
+        draft.unit(shape, complete, [*sums[3], *sums[4]], fixed=fixed, crossed=few),
+    ]
+    return Row(label, group, name, missing, shape, value, ()), units
 
 
 def _about(value: Polynomial) -> Polynomial:
@@ -125,8 +137,9 @@ def finish_describe(plan: Plan, opened: Opened) -> Finished:
     caveats = [NOT_SUMS, *([DAYS] if any(one.type == "date" for one in plan.facts) else [])]
     for row in question.rows:
         place = row.column if row.group is None else f"{row.column}, {row.group}"
-        for unit, column in ((row.unit, "n"), (row.missing, "missing")):
-            if opened[unit] is None:
+        named = ((row.unit, "n"), (row.missing, "missing"), (row.shape, "skewness, kurtosis"))
+        for unit, column in named:
+            if unit and opened[unit] is None:
                 suppressed.append(suppression(plan.unit(unit), place, column))
         if row.value is None:
             table.extend(_category(question, row, opened))
@@ -134,7 +147,8 @@ def finish_describe(plan: Plan, opened: Opened) -> Finished:
         found = _numbers(plan, row, opened)
         table.append(_line(question, row, opened, found))
         numbers.update({f"{name} of {place}": one for name, one in found.items()})
-        if opened[row.unit] is not None and found["skewness"].value is None:
+        hidden = opened[row.unit] is None or (row.shape and opened[row.shape] is None)
+        if found["skewness"].value is None and not hidden:
             caveats.append(f"{place} {CONSTANT}.")
     counts = _totals(question, opened)
     single = len(question.rows) == 1
@@ -168,6 +182,9 @@ def _numbers(plan: Plan, row: Row, opened: Opened) -> dict[str, Bounded]:
     if integers is None:
         return dict.fromkeys(NUMBERS, Bounded(None, Fraction(0)))
     sums = sums_of(plan, row.unit, integers)
+    shape = opened[row.shape] if row.shape else None
+    if shape is not None:
+        sums |= sums_of(plan, row.shape, shape)
     held = plan.unit(row.unit).cells[0].factors
     bare = {tuple(f for f in factors if f not in held): one for factors, one in sums.items()}
     assert row.value is not None
@@ -181,12 +198,13 @@ def moments(value: Polynomial, sums: Mapping[Factors, Fraction]) -> Numbers:
     if n <= 0:
         return dict.fromkeys(NUMBERS)
     centre = value.get((), Fraction(0))
-    raw = [evaluate(power(_about(value), k), sums) / n for k in range(5)]
+    powers = [power(_about(value), k) for k in (0, *POWERS)]
+    raw = [evaluate(one, sums) / n for one in powers if one.keys() <= sums.keys()]
     a = raw[1]
     m2 = raw[2] - a**2
     var = m2 * n / (n - 1) if n > 1 else None
     shape: dict[str, Fraction | None] = {"skewness": None, "kurtosis": None}
-    if m2 > 0:
+    if m2 > 0 and len(raw) == len(powers):
         m3 = raw[3] - 3 * a * raw[2] + 2 * a**3
         m4 = raw[4] - 4 * a * raw[3] + 6 * a**2 * raw[2] - 3 * a**4
         shape = {"skewness": m3 / (m2 * root(m2)), "kurtosis": m4 / m2**2 - 3}

@@ -3,7 +3,8 @@
 A family says which sums it needs (products of factors over complete rows). The draft adds what
 the thresholds ask for: the number of persons, of members with rows, and, whenever sums are split
 by levels, the count of *every* combination of those levels, also of the ones that never open but
-follow by subtraction. Such cells are hidden: compared on shares, never opened.
+follow by subtraction, and likewise the count of every value of a whole number whose few values
+follow from the sums of its powers. Such cells are hidden: compared on shares, never opened.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ __all__ = ["COMBINATIONS_MAX", "Draft", "canonical", "encodings_of", "joined"]
 COMBINATIONS_MAX = 4096  # cells of one cross of levels; more are too few persons each anyway
 WHOLE_LEVELS_MAX = 64  # a whole-number column with more values is no category
 LINKED_FEATURE_BITS_MIN = 30  # fewer leave too little of a value to be worth opening
+SQUARES_GIVE = 3  # values whose counts follow from n, the sum and the sum of squares
 LEFT_OUT = "left_out"
 
 
@@ -114,6 +116,17 @@ class Draft:
             f"the column {name} has no levels: it is of type {facts.type}",
             f"a category, a boolean or an integer with at most {WHOLE_LEVELS_MAX} values",
         )
+
+    def few_values(self, facts: ColumnFacts, most: int) -> frozenset[ColumnKey]:
+        """The column, if it is a whole number of so few values that so many sums give its table.
+
+        n and the first k powers determine the counts of k + 1 values: who opens them opens the
+        counts, and must pass as for a table of counts.
+        """
+        if facts.type != "integer" or facts.minimum is None or facts.maximum is None:
+            return frozenset()
+        few = int(facts.maximum) - int(facts.minimum) < most
+        return frozenset((facts.key,) if few else ())
 
     def level_name(self, level: Level) -> str:
         facts = next(facts for facts in self.facts.values() if facts.key == level.key)
@@ -257,7 +270,7 @@ class Draft:
         sets = {
             frozenset(f.key for f in factors if isinstance(f, Level)) - held for factors in sums
         }
-        sets |= set(crossed)
+        sets |= {keys - held for keys in crossed}
         largest = [keys for keys in sets if keys and not any(keys < other for other in sets)]
         found: dict[Factors, None] = {}
         for keys in sorted(largest, key=sorted):

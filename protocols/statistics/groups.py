@@ -14,8 +14,15 @@ from typing import NamedTuple
 
 from protocols.statistics.answer import Finished, Opened, finished, withheld
 from protocols.statistics.distribution import f_tail, root, t_quantile, t_two_sided
-from protocols.statistics.draft import Draft
-from protocols.statistics.plan import Factors, Level, Plan, PlanRefused
+from protocols.statistics.draft import SQUARES_GIVE, Draft
+from protocols.statistics.plan import (
+    ColumnFacts,
+    ColumnKey,
+    Factors,
+    Level,
+    Plan,
+    PlanRefused,
+)
 from protocols.statistics.polynomial import (
     Polynomial,
     column_polynomial,
@@ -90,10 +97,15 @@ def _plan_groups(draft: Draft, variant: bool) -> Plan:
         tuple(name for _, name in levels), tuple(groups), _confidence(draft), variant, paired=False
     )
     units = [
-        draft.unit("main", complete, _needed(question)),
+        draft.unit("main", complete, _needed(question), crossed=_crossed(draft, by, column)),
         draft.left_out(complete),
     ]
     return draft.plan(units, question)
+
+
+def _crossed(draft: Draft, by: ColumnFacts, column: ColumnFacts) -> list[frozenset[ColumnKey]]:
+    few = draft.few_values(column, SQUARES_GIVE)
+    return [few | {by.key}] if few else []
 
 
 def _plan_paired(draft: Draft) -> Plan:
@@ -120,7 +132,12 @@ def _plan_paired(draft: Draft) -> Plan:
     )
     complete = (first.key, second.key)
     units = [
-        draft.unit("main", complete, _needed(question)),
+        draft.unit(
+            "main",
+            complete,
+            _needed(question),
+            crossed=[draft.few_values(facts, SQUARES_GIVE) for facts in (first, second)],
+        ),
         draft.left_out(complete),
     ]
     return draft.plan(units, question)

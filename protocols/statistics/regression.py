@@ -18,7 +18,7 @@ from typing import Any
 
 from protocols.statistics.answer import Finished, Opened, Scalar, finished, undefined, withheld
 from protocols.statistics.distribution import f_tail, root, t_quantile, t_two_sided
-from protocols.statistics.draft import Draft
+from protocols.statistics.draft import SQUARES_GIVE, Draft
 from protocols.statistics.elimination import Dependent, inverse
 from protocols.statistics.perturbation import Movement, Solution, movement
 from protocols.statistics.plan import ColumnFacts, ColumnKey, Factors, Level, Plan, PlanRefused
@@ -81,7 +81,12 @@ def plan_linear_model(draft: Draft) -> Plan:
         float(draft.parameters.get("confidence", 0.95)),
     )
     complete = tuple(sorted({response.key, *keys}))
-    main = draft.unit("main", complete, _needed(question), parameters=len(names))
+    few = [
+        draft.few_values(facts, SQUARES_GIVE)
+        for facts in draft.facts.values()
+        if facts.key in complete
+    ]
+    main = draft.unit("main", complete, _needed(question), parameters=len(names), crossed=few)
     return draft.plan([main, draft.left_out(complete)], question)
 
 

@@ -116,3 +116,39 @@ def test_one_small_group_is_withheld_and_the_other_shown(asked, lung, lung_specs
     check(shown, lung[lung.sex == "male"]["age"])
     assert hidden["n"] is hidden["mean"] is None
     assert {"row": "age, female", "column": "n"}.items() <= answer.suppressed[0].items()
+
+
+def scores(*counts):
+    return pd.DataFrame({"x": [k for k, count in enumerate(counts) for _ in range(count)]})
+
+
+@pytest.mark.parametrize(("smallest", "given"), [(9, False), (10, True)])
+def test_four_powers_of_five_values_are_tested_as_their_counts(asked, thresholds, smallest, given):
+    frame = scores(30, 20, 20, 15, smallest)
+    rules = thresholds(minimum_cell=10, zeros="suppress")
+    answer = asked({"x": ("integer", 0, 4)}, "describe", {"columns": ["x"]}, rules).answer(frame)
+    (line,) = answer.table
+    assert line["sd"] == pytest.approx(frame["x"].std(), rel=1e-12)
+    assert (line["skewness"] is not None) == (line["kurtosis"] is not None) == given
+    if not given:
+        hidden = {item["column"]: item["would_pass"] for item in answer.suppressed}
+        assert "10 persons in every group" in hidden["skewness, kurtosis"]
+    wide = asked({"x": ("integer", 0, 5)}, "describe", {"columns": ["x"]}, rules).answer(frame)
+    check(wide.table[0], frame["x"])
+
+
+@pytest.mark.parametrize(("smallest", "released"), [(9, False), (10, True)])
+def test_squares_of_three_values_are_tested_as_their_counts(asked, thresholds, smallest, released):
+    frame = scores(30, 20, smallest).assign(y=lambda f: f.index % 7, g=lambda f: f.index % 2 == 0)
+    specs = {"x": ("integer", 0, 2), "y": ("integer", 0, 9)}
+    rules = thresholds(minimum_cell=10)
+    for kind, ask in (
+        ("describe", {"columns": ["x"]}),
+        ("correlation", {"columns": ["x", "y"]}),
+        ("linear_model", {"response": "x", "terms": [("y", False)]}),
+        ("t_test", {"columns": ["y", "x"], "paired": True}),
+    ):
+        assert asked(specs, kind, ask, rules).answer(frame).released is released
+    groups = {**specs, "g": ("boolean",)}
+    crossed = asked(groups, "t_test", {"column": "x", "by": "g"}, thresholds(minimum_cell=5))
+    assert crossed.answer(frame).released is released  # 5 of each in both groups, or 4 in one
