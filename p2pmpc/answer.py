@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "AnswerReceipt", "StatisticAnswer", "Suppressed"]
 
 Scalar = float | int | str | bool | None
+COUNTS_BESIDE = ("left_out", "missing")
 ROWS_SHOWN_MAX = 60  # of one table in plain text; frames and JSON have them all
 
 
@@ -59,8 +60,8 @@ class StatisticAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def complete(self) -> bool:
-        """Whether everything that was asked for is there."""
-        return self.released and not self.suppressed
+        """Everything that was asked for is there; how many were left out may stay suppressed."""
+        return self.released and all(cell.column in COUNTS_BESIDE for cell in self.suppressed)
 
     def frame(self) -> pd.DataFrame:
         """The table as a DataFrame, one row a table row; without a table one row of the scalars.

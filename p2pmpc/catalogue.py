@@ -19,13 +19,14 @@ from p2pmpc.kinds import Value as ParameterValue
 from p2pmpc.policy import Policy, Rules, strictest
 from p2pmpc.statistic import Statistic
 from p2pmpc.study import Alias, Study
-from p2pmpc.toml import suggest, to_date
+from p2pmpc.toml import decimal_text, suggest, to_date
 
 __all__ = ["Place", "Resolved", "ResolvedStatistic", "Withholding", "resolve"]
 
 LINES_MAX = 3  # a message that is read; the rest is counted
 USE_RULE = "DictionaryUse"
 MEMBERS_RULE = "MinimumMembersCheck"
+TRUTHS = ("true", "false", "yes", "no", "1", "0", "t", "f", "y", "n")  # as in data files
 KEY_TYPES = ("identifier", "text", "integer", "date", "category")
 
 Catalogue = Mapping[str, Mapping[str, Dictionary]]
@@ -46,7 +47,7 @@ class ResolvedStatistic:
     """A statistic with its columns found. `columns` goes by the word as the study writes it.
 
     `aliases` are the tables whose rows it runs over: one when pooled, all linked tables when
-    linked. `members` hold those rows; `rows_max` bounds the rows of all of them together.
+    linked. `members` hold those rows.
     """
 
     name: str
@@ -56,7 +57,6 @@ class ResolvedStatistic:
     aliases: tuple[str, ...]
     linked: bool
     members: tuple[str, ...]
-    rows_max: int
     withheld: Withholding | None
 
 
@@ -128,10 +128,6 @@ class _Table:
     @property
     def first(self) -> Dictionary:
         return next(iter(self.dictionaries.values()))
-
-    @property
-    def rows_max(self) -> int:
-        return sum(dictionary.rows_max for dictionary in self.dictionaries.values())
 
     def names(self) -> tuple[str, ...]:
         every = (name for dictionary in self.dictionaries.values() for name in dictionary.names)
@@ -281,14 +277,21 @@ def _unfit(value: Value, column: Column) -> str:
     if column.type in {"integer", "number", "time_to_event"}:
         return "" if isinstance(value, Decimal) else "is compared with a number, without quotes"
     if column.type == "boolean":
-        return "" if isinstance(value, bool) else "is compared with true or false"
+        return "" if _is_truth(value) else "is compared with true or false"
     if column.type == "date":
         return "" if to_date(value) else 'is compared with a date such as "2020-01-31"'
-    if not isinstance(value, str):
+    if isinstance(value, bool):
         return "is compared with a text in quotes"
-    if column.type == "category" and value.strip() not in column.levels:
-        return f"has no level {value!r}{suggest(value, column.levels)}"
+    text = value.strip() if isinstance(value, str) else decimal_text(value)
+    if column.type == "category" and text not in column.levels:
+        return f"has no level {text!r}{suggest(text, column.levels)}"
     return ""
+
+
+def _is_truth(value: Value) -> bool:
+    if isinstance(value, str):
+        return value.strip().lower() in TRUTHS
+    return isinstance(value, bool) or value in {0, 1}
 
 
 def _resolve_keys(study: Study, tables: Mapping[str, _Table]) -> dict[str, tuple[Column, ...]]:
@@ -358,7 +361,6 @@ def _resolve_statistic(
         aliases=aliases,
         linked=linked,
         members=members,
-        rows_max=tables[aliases[0]].rows_max,
         withheld=withheld or _members_withheld(members, rules),
     )
 

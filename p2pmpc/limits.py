@@ -24,7 +24,6 @@ STATISTICS_MAX = 64  # each has units of its own in one certificate
 PARAMETER_ITEMS_MAX = 4097  # edges of a histogram: 4096 bins
 LINK_PASSES_MAX = 8  # each pass is a whole round of set protocols
 LINK_PARTS_MAX = 8  # columns joined into one key
-ATTEMPTS_MAX = 3  # more retries on the same inputs buy an aborter more tries
 
 # --- expressions ---
 WHERE_CHARACTERS_MAX = 2000  # one line that a steward reads before agreeing

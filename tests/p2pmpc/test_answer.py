@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pmpc.answer import Answer
+from p2pmpc.answer import ROWS_SHOWN_MAX, Answer
 from p2pmpc.errors import NotFound, P2pmpcError, RemoteError, Withheld
 
 JSON = {
@@ -106,6 +106,8 @@ def test_a_statistic_is_found_by_name_and_a_near_name_is_suggested():
     assert len(found) == 6
     assert found["ages"].values["total"] == 1.5
     assert not found["ages"].complete
+    assert not found["no"].complete
+    assert found["bins"].complete
     with pytest.raises(NotFound, match="did you mean 'ages'"):
         found["age"]
 
@@ -170,11 +172,16 @@ def test_plain_text_shows_tables_suppressions_and_reasons():
     assert "None" not in text
 
 
+def test_a_suppressed_count_of_those_left_out_leaves_the_answer_complete():
+    cell = {"row": "", "column": "left_out", "rule": "R", "would_pass": "10"}
+    assert answer(statistics={"a": {"kind": "count", "suppressed": [cell]}})["a"].complete
+
+
 def test_a_long_table_is_cut_in_plain_text_only():
-    table = [{"x": number} for number in range(100)]
+    table = [{"x": number} for number in range(ROWS_SHOWN_MAX + 1)]
     found = answer(statistics={"a": {"kind": "count", "table": table}})
-    assert "and 40 more rows" in str(found)
-    assert len(found["a"].frame()) == 100
+    assert "and 1 more rows" in str(found)
+    assert len(found["a"].frame()) == ROWS_SHOWN_MAX + 1
 
 
 def test_an_answer_without_its_receipt_cannot_be_verified():

@@ -123,7 +123,6 @@ def test_words_become_columns_under_the_word_as_written():
     }
     assert (one.aliases, one.linked, one.withheld) == (("patients",), False, None)
     assert one.members == ("north", "south", "west")
-    assert one.rows_max == 3000
 
 
 def test_a_bare_name_is_tried_whole_before_alias_and_column():
@@ -141,7 +140,6 @@ def test_linked_statistics_run_over_all_linked_tables():
     (one,) = linked('kind = "describe"\ncolumns = ["ldh"]').statistics
     assert (one.aliases, one.linked) == (("patients", "labs"), True)
     assert one.members == ("lab", "north", "south")
-    assert one.rows_max == 2000
 
 
 def test_the_keys_of_each_linked_table_are_found():
@@ -282,6 +280,22 @@ def test_where_is_handed_on_with_plain_column_names():
 def test_a_test_that_could_never_be_true_is_a_bad_study(text, said):
     with pytest.raises(BadStudy, match=said):
         where(text)
+
+
+def test_levels_and_truths_may_be_written_as_numbers():
+    stage = ('["I", "II", "III"]\nuses = ["group"]', '["1", "2"]\nuses = ["filter"]')
+    assert where("stage = 1", every=[stage]).where["patients"] is not None
+    with pytest.raises(BadStudy, match="no level '3'"):
+        where("stage = 3", every=[stage])
+    smoker = (
+        '"category"\nlevels = ["I", "II", "III"]\nuses = ["group"]',
+        '"boolean"\nuses = ["filter"]',
+    )
+    for text in ("stage = true", "stage = 1", "stage = 'yes'"):
+        assert where(text, every=[smoker]).where["patients"] is not None
+    for text in ("stage = 2", "stage = 'maybe'"):
+        with pytest.raises(BadStudy, match="true or false"):
+            where(text, every=[smoker])
 
 
 def test_where_on_a_column_without_the_use_refuses_the_whole_study():

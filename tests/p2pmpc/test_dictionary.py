@@ -18,7 +18,18 @@ from p2pmpc.dictionary import (
     read_dictionary,
 )
 from p2pmpc.errors import BadDictionary, NotFound, P2pmpcError, RemoteError
-from p2pmpc.limits import COLUMNS_MAX, LEVELS_MAX, ROWS_MAX_DEFAULT, ROWS_MAX_MAX
+from p2pmpc.limits import (
+    COLUMNS_MAX,
+    DECIMAL_DIGITS_MAX,
+    DECIMALS_MAX,
+    DICTIONARY_BYTES_MAX,
+    LEVELS_MAX,
+    MISSING_SPELLINGS_MAX,
+    NAME_CHARACTERS_MAX,
+    ROWS_MAX_DEFAULT,
+    ROWS_MAX_MAX,
+    TOML_DEPTH_MAX,
+)
 
 TEXT = """
 [dataset]
@@ -146,9 +157,34 @@ def test_each_limit_holds_one_past_it():
     Dictionary(name="d", columns=columns[:1], rows_max=ROWS_MAX_MAX)
     with pytest.raises(BadDictionary, match="rows_max"):
         Dictionary(name="d", columns=columns[:1], rows_max=ROWS_MAX_MAX + 1)
-    Column(name="c" * 64, type="text")
+    spellings = tuple(map(str, range(MISSING_SPELLINGS_MAX + 1)))
+    Dictionary(name="d", columns=columns[:1], missing=spellings[1:])
+    with pytest.raises(BadDictionary, match="spellings"):
+        Dictionary(name="d", columns=columns[:1], missing=spellings)
+
+
+def test_each_limit_of_a_column_holds_one_past_it():
+    Column(name="c" * NAME_CHARACTERS_MAX, type="text")
     with pytest.raises(BadDictionary, match="longer"):
-        Column(name="c" * 65, type="text")
+        Column(name="c" * (NAME_CHARACTERS_MAX + 1), type="text")
+    Column(name="c", type="number", decimals=DECIMALS_MAX)
+    with pytest.raises(BadDictionary, match="decimals"):
+        Column(name="c", type="number", decimals=DECIMALS_MAX + 1)
+    digits = Decimal("9" * DECIMAL_DIGITS_MAX)
+    assert Column(name="c", type="number", maximum=digits).maximum == digits
+    with pytest.raises(BadDictionary, match="digits"):
+        Column(name="c", type="number", maximum=Decimal("9" * (DECIMAL_DIGITS_MAX + 1)))
+
+
+def test_each_limit_of_a_file_holds_one_past_it():
+    parse_dictionary(TEXT.ljust(DICTIONARY_BYTES_MAX - 3), "d.toml")  # three letters take two bytes
+    with pytest.raises(BadDictionary, match="longer"):
+        parse_dictionary(TEXT.ljust(DICTIONARY_BYTES_MAX + 1), "d.toml")
+    path = ".".join("abcdefghij"[: TOML_DEPTH_MAX - 1])
+    with pytest.raises(BadDictionary, match="dataset"):
+        parse_dictionary(f"{path} = 1", "d.toml")
+    with pytest.raises(BadDictionary, match="deep"):
+        parse_dictionary(f"z.{path} = 1", "d.toml")
 
 
 def test_bytes_from_a_peer_are_checked_like_a_file():

@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pmpc.errors import BadPolicy, P2pmpcError, RemoteError
+from p2pmpc.limits import POLICY_BYTES_MAX, ROWS_MAX_MAX
 from p2pmpc.policy import (
     DECIDE,
     DEFAULT,
     EXTREMES,
+    MEMBERS_MAX,
     REHEARSAL,
     ZEROS,
     Policy,
@@ -143,3 +145,13 @@ def test_bytes_from_a_peer_have_one_spelling():
     assert b"0.1" in data
     with pytest.raises(RemoteError):
         Policy.from_bytes(data.replace(b"\xa30.1", b"\xa40.10"))
+
+
+def test_each_limit_holds_one_past_it():
+    Rules(minimum_members=MEMBERS_MAX, minimum_cell=ROWS_MAX_MAX)
+    for fields in ({"minimum_members": MEMBERS_MAX + 1}, {"minimum_cell": ROWS_MAX_MAX + 1}):
+        with pytest.raises(BadPolicy, match=next(iter(fields))):
+            Rules(**fields)
+    parse_policy(" " * POLICY_BYTES_MAX, "p.toml")
+    with pytest.raises(BadPolicy, match="longer"):
+        parse_policy(" " * (POLICY_BYTES_MAX + 1), "p.toml")

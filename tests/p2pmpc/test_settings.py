@@ -4,7 +4,15 @@ import pytest
 
 from p2pmpc import settings as module
 from p2pmpc.errors import NotFound, WrongUsage
-from p2pmpc.settings import Settings, parse_settings, read_settings, rehearsal_settings
+from p2pmpc.limits import SETTINGS_BYTES_MAX
+from p2pmpc.settings import (
+    PORT_MAX,
+    WAIT_S_MAX,
+    Settings,
+    parse_settings,
+    read_settings,
+    rehearsal_settings,
+)
 
 FULL = Settings(name="north", advertise="node.example.org:7443", link_grace_s=30.5)
 
@@ -56,3 +64,14 @@ def test_every_setting_and_its_default_stand_in_the_table():
     for name in set(table) - {"name"}:
         value = getattr(made, name)
         assert table[name] == (f'"{value}"' if isinstance(value, str) else f"{value:g}")
+
+
+def test_each_limit_holds_one_past_it():
+    Settings(name="n", listen_port=PORT_MAX, gossip_s=WAIT_S_MAX)
+    for fields in ({"listen_port": PORT_MAX + 1}, {"gossip_s": WAIT_S_MAX + 1}):
+        with pytest.raises(WrongUsage, match=next(iter(fields))):
+            Settings(name="n", **fields)
+    text = '[node]\nname = "n"\n'
+    parse_settings(text.ljust(SETTINGS_BYTES_MAX), "node.toml")
+    with pytest.raises(WrongUsage, match="longer"):
+        parse_settings(text.ljust(SETTINGS_BYTES_MAX + 1), "node.toml")

@@ -266,6 +266,29 @@ def test_one_member_alone_is_wrong_usage():
         make(count=1)
 
 
+def test_each_limit_of_a_link_holds_one_past_it():
+    names = [f"k{number}" for number in range(20)]
+    Link(["a", "b"], [[one] for one in names[: limits.LINK_PASSES_MAX]])
+    Link(["a", "b"], [names[: limits.LINK_PARTS_MAX]])
+    for by in (
+        [[one] for one in names[: limits.LINK_PASSES_MAX + 1]],
+        [names[: limits.LINK_PARTS_MAX + 1]],
+    ):
+        with pytest.raises(BadStudy, match="more than"):
+            Link(["a", "b"], by)
+
+
+def test_each_limit_of_a_parameter_holds_one_past_it():
+    edges = range(limits.PARAMETER_ITEMS_MAX + 1)
+    Statistic("h", "histogram", {"column": "c", "edges": edges[1:]})
+    with pytest.raises(BadStudy, match="numbers"):
+        Statistic("h", "histogram", {"column": "c", "edges": edges})
+    columns = [f"c{number}" for number in edges]
+    Statistic("d", "describe", {"columns": columns[1:]})
+    with pytest.raises(BadStudy, match="columns"):
+        Statistic("d", "describe", {"columns": columns})
+
+
 def test_the_longest_text_and_one_past_it():
     Study(title="t" * limits.TEXT_CHARACTERS_MAX, data=make().data, statistics=make().statistics)
     with pytest.raises(BadStudy, match="longer"):
