@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from protocols.kernels.okvs import PORTABLE
+from protocols.kernels.okvs import COMPILED, PORTABLE
 from protocols.linkage.hashing import (
     CLASS_MAX,
+    STEPS_MAX,
     bins_of,
     candidate_bins,
     digest_keys,
@@ -61,3 +62,10 @@ def test_keys_that_share_too_few_bins_are_reported():
 def test_the_portable_placement_is_the_same():
     candidates = candidate_bins(digest_keys([b"%d" % n for n in range(1000)]), bytes(16), 1300)
     assert (place_keys(candidates, 1300) == place_keys(candidates, 1300, PORTABLE)).all()
+
+
+def test_a_walk_cut_too_short_places_nobody_and_the_limit_is_far_from_that():
+    bins = bins_of(8192)
+    candidates = candidate_bins(digest_keys([b"%d" % n for n in range(8192)]), bytes(16), bins)
+    assert (COMPILED.place(candidates, bins, 1) == -1).all()
+    assert (COMPILED.place(candidates, bins, STEPS_MAX // 8) >= 0).all()

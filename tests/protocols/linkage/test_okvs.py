@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.kernels.okvs import PORTABLE
+from protocols.linkage import okvs
 from protocols.linkage.okvs import Shape, decode, encode, shape_of
 
 
@@ -88,3 +89,15 @@ def test_the_portable_loops_give_the_same_bytes():
     table = encode(shape, rows, values, free)
     assert (encode(shape, rows, values, free, PORTABLE) == table).all()
     assert (decode(shape, rows, table, PORTABLE) == values).all()
+
+
+def test_a_2_core_one_row_past_the_limit_is_given_up(monkeypatch):
+    shape = Shape(sparse=95, dense=42)
+    rows, values, free = coins(8, (100, 4), (100, 1), (shape.columns, 1))
+    positions, _ = okvs._layout(shape, rows)
+    core = 100 - len(PORTABLE.peel(positions, shape.sparse))
+    assert 0 < core < okvs.CORE_MAX
+    monkeypatch.setattr(okvs, "CORE_MAX", core)
+    assert encode(shape, rows, values, free) is not None
+    monkeypatch.setattr(okvs, "CORE_MAX", core - 1)
+    assert encode(shape, rows, values, free) is None

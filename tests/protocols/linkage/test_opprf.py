@@ -5,6 +5,7 @@ import pytest
 
 from protocols.abort import Suspected
 from protocols.kernels.registry import run_kernel
+from protocols.linkage import opprf
 from protocols.linkage.hashing import bins_of
 from protocols.linkage.okvs import ROW_WORDS, shape_of
 from protocols.linkage.opprf import ROUNDS, lead_table, opprf_leader, opprf_sender
@@ -202,3 +203,11 @@ def test_more_keys_than_the_class_or_a_key_twice_never_leave(mine, theirs):
     with pytest.raises(ValueError, match="each once"):
         run(mine, theirs, trace=trace)
     assert not [name for _, _, name, _ in trace.said if name in ("blinded", "answers")]
+
+
+def test_seeds_are_drawn_a_limited_number_of_times():
+    rand, same = (Randomness(bytes(32)) for _ in range(2))
+    with pytest.raises(AssertionError, match="no cuckoo seed"):
+        opprf._seeded(np.zeros((4, 32), np.uint8), BINS, rand)  # four equal keys never fit
+    same.bytes(16 * opprf.TRIES_MAX)
+    assert rand.bytes(16) == same.bytes(16)
