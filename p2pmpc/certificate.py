@@ -52,7 +52,7 @@ __all__ = [
 
 WORD_BYTES = 16  # one word of Z_2^128
 MODULUS = 1 << 128
-UNITS_MAX = 8192  # with its name a unit takes up to 310 bytes of one entry's body
+UNITS_MAX = 8192  # with names of 80 characters they fit one entry's body
 CELLS_MAX = 2**20  # cells of one unit
 RECEIPT_BYTES_MAX = 64 * 2**20
 SHARE_BYTES_MAX = 32 * 2**20  # one mail

@@ -16,7 +16,7 @@ from p2pmpc.errors import LocalError
 
 __all__ = ["Lease"]
 
-PID_BYTES_MAX = 20
+PID_BYTES = 20
 
 
 class Lease:
@@ -38,7 +38,7 @@ class Lease:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            holder = os.pread(self._file, PID_BYTES_MAX, 0).decode("ascii", "replace").strip()
+            holder = os.pread(self._file, PID_BYTES, 0).decode("ascii", "replace").strip()
             os.close(self._file)
             raise LocalError(
                 f"the store is in use by process {holder or 'unknown'}",

@@ -4,7 +4,10 @@ import msgspec
 import pytest
 
 from p2pmpc.certificate import (
+    CELLS_MAX,
     RECEIPT_BYTES_MAX,
+    SHARE_BYTES_MAX,
+    UNITS_MAX,
     Certificate,
     Opening,
     Receipt,
@@ -103,6 +106,27 @@ def test_a_certificate_that_contradicts_itself_is_refused(made, field):
     check_certificate(certificate)
     with pytest.raises(LogError, match="certificate"):
         check_certificate(replaced(certificate, **{field: SPOILED[field]}))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("layout", (("age", CELLS_MAX + 1), ("rare", 2), ("sex", 1))),
+        ("layout", tuple((str(unit), 1) for unit in range(UNITS_MAX + 1))),
+        ("verdicts", (True,) * (UNITS_MAX + 1)),
+    ],
+)
+def test_a_certificate_past_a_bound_is_malformed(made, field, value):
+    _, certificate, _ = made
+    with pytest.raises(LogError, match="cannot be read"):
+        read_certificate(encode(replaced(certificate, **{field: value})))
+
+
+def test_a_share_past_its_bound_is_malformed(receipt):
+    first, *rest = receipt.openings
+    long = Opening(first.party, first.salt, bytes(SHARE_BYTES_MAX + 1))
+    with pytest.raises(LogError, match="cannot be read"):
+        read_receipt(encode(replaced(receipt, openings=(long, *rest))))
 
 
 def test_every_changed_byte_of_a_certificate_is_malformed_or_unsigned(made):

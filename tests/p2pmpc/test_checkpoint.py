@@ -4,6 +4,7 @@ import pytest
 
 from p2pmpc.checkpoint import (
     CHECKPOINT_BYTES_MAX,
+    SECONDS_MAX,
     add_cosignature,
     check_checkpoint,
     cosign,
@@ -115,6 +116,13 @@ def test_who_cannot_cosign_is_refused(society):
 def test_what_is_no_note_is_refused(society, text):
     with pytest.raises(LogError):
         check_checkpoint(text, society.roster)
+
+
+def test_a_cosignature_from_beyond_all_time_is_refused(society):
+    note = note_of(society, "north")
+    line = cosigned(society, "south", note, None, [], unix_s=SECONDS_MAX + 1)
+    with pytest.raises(LogError, match="malformed"):
+        add_cosignature(note, line, society.roster)
 
 
 @pytest.mark.parametrize("size", ["-1", "02", "2 ", "\u0662", "9" * 16])

@@ -9,6 +9,7 @@ from p2pmpc.codec import digest, encode
 from p2pmpc.errors import LogError
 from p2pmpc.identity import (
     CARD_BYTES_MAX,
+    CERTIFICATE_BYTES_MAX,
     PURPOSES,
     Card,
     SecretKeys,
@@ -126,6 +127,13 @@ def test_a_card_that_claims_another_members_log_key_is_refused():
     forged = Card("thief", thief.public, victim.log_key, b"c", "", root, victim.log_signature)
     with pytest.raises(LogError, match="not signed by its own keys"):
         check_card(encode(forged))
+
+
+def test_a_certificate_past_its_length_is_refused():
+    make_card("north", keys(), bytes(CERTIFICATE_BYTES_MAX), "")
+    for wrong in (b"", bytes(CERTIFICATE_BYTES_MAX + 1)):
+        with pytest.raises(LogError, match="cannot be read"):
+            make_card("north", keys(), wrong, "")
 
 
 def test_a_card_past_its_length_is_refused():

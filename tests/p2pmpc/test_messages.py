@@ -13,6 +13,8 @@ from p2pmpc.messages import (
     FRAME_BYTES_MAX,
     MAIL_BYTES_MAX,
     MAIL_NAME_CHARS_MAX,
+    NUMBER_MAX,
+    STEP_CHARS_MAX,
     Ack,
     Bye,
     End,
@@ -32,8 +34,15 @@ from p2pmpc.messages import (
     mail_claim,
     sentence,
 )
-from p2pmpc.record import BODY_CONTENT_BYTES_MAX, ENTRY_BYTES_MAX, Body, ForkProof, SignedEntry
-from p2pmpc.roster import MEMBERS_MAX
+from p2pmpc.record import (
+    BODY_CONTENT_BYTES_MAX,
+    ENTRY_BYTES_MAX,
+    SEQ_MAX,
+    Body,
+    ForkProof,
+    SignedEntry,
+)
+from p2pmpc.roster import EPOCH_MAX, MEMBERS_MAX
 
 S, H = b"s" * 32, b"h" * 32
 SIGNED = SignedEntry(b"entry", bytes(64))
@@ -77,11 +86,11 @@ ONE_PAST = [
     Hello(2, 1, S, 0, "north", 1, 1),
     Hello(1, 1, S[:31], 0, "north", 1, 1),
     Hello(1, 1, S, 0, "n" * 65, 1, 1),
-    Hello(1, 1, S, 2**32, "north", 1, 1),
+    Hello(1, 1, S, EPOCH_MAX + 1, "north", 1, 1),
     Mail(S, "", 0, False, 5, b"abc", b""),
     Mail(S, "n" * (MAIL_NAME_CHARS_MAX + 1), 0, False, 5, b"abc", b""),
     Mail(S, "line\nbreak", 0, False, 5, b"abc", b""),
-    Mail(S, "a", 2**48, False, 5, b"abc", b""),
+    Mail(S, "a", NUMBER_MAX + 1, False, 5, b"abc", b""),
     Mail(S, "a", -1, False, 5, b"abc", b""),
     Mail(S, "a", 0, False, MAIL_BYTES_MAX + 1, b"abc", b""),
     Mail(S, "a", 0, False, 2, b"abc", b""),
@@ -90,12 +99,12 @@ ONE_PAST = [
     Mail(S, "a", 0, False, 3, b"abc", bytes(64)),
     Mail(S, "a", 0, True, 3, b"abc", bytes(65)),
     Ack(S + b"x", 0),
-    Progress(S, "x" * 201, ()),
+    Progress(S, "x" * (STEP_CHARS_MAX + 1), ()),
     Progress(S, "", ("a",) * (MEMBERS_MAX + 1)),
     End(S, 402, "x" * (END_TEXT_CHARS_MAX + 1), ""),
     End(S, 402, "", "x" * 65),
     Frontier((("north", 0, H),) * (MEMBERS_MAX + 1)),
-    Frontier((("north", 2**48, H),)),
+    Frontier((("north", SEQ_MAX + 1, H),)),
     Want("", 0, 0),
     Entries(((SIGNED, None),) * (ENTRIES_BATCH_MAX + 1)),
     Entries(((SignedEntry(b"", bytes(64)), None),)),

@@ -9,9 +9,13 @@ from p2pmpc.errors import LogError, SplitView
 from p2pmpc.identity import Signer
 from p2pmpc.record import (
     BODY_CONTENT_BYTES_MAX,
+    CODE_MAX,
+    ENTRY_BYTES_MAX,
     KINDS,
     LAMPORT_MAX,
+    SEQ_MAX,
     TEXT_CHARS_MAX,
+    UNIX_MS_MAX,
     Body,
     Checked,
     Consent,
@@ -109,6 +113,28 @@ def test_heads_of_itself_twice_or_of_strangers_are_refused(society, heads):
         check_entry(spoiled(society, signed, heads=heads), society.roster, head)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("seq", SEQ_MAX + 1),
+        ("lamport", LAMPORT_MAX + 1),
+        ("unix_ms", UNIX_MS_MAX + 1),
+        ("unix_ms", -1),
+        ("kind", "x" * 33),
+        ("prev", bytes(31)),
+    ],
+)
+def test_a_field_past_its_bound_is_malformed(society, field, value):
+    signed, head = last(society, "north")
+    with pytest.raises(LogError, match="cannot be read"):
+        check_entry(spoiled(society, signed, **{field: value}), society.roster, head)
+
+
+def test_an_entry_past_its_length_is_refused(society):
+    with pytest.raises(LogError, match="impossible length"):
+        check_entry(SignedEntry(bytes(ENTRY_BYTES_MAX + 1), bytes(64)), society.roster, None)
+
+
 def test_another_members_signature_is_refused(society):
     signed, head = last(society, "north")
     forged = spoiled(society, signed, society.signers["south"])
@@ -188,6 +214,8 @@ def test_an_author_cannot_write_what_others_would_refuse(society):
     with pytest.raises(LogError, match="the checked body"):
         write(society, "checked", Checked(bytes(31), bytes(32)))
     write(society, "withheld", Withheld(bytes(32), "x" * TEXT_CHARS_MAX))
+    with pytest.raises(LogError, match="the ended body"):
+        write(society, "ended", Ended("s1", CODE_MAX + 1, "", ""))
     with pytest.raises(LogError, match="the withheld body"):
         write(society, "withheld", Withheld(bytes(32), "x" * (TEXT_CHARS_MAX + 1)))
 

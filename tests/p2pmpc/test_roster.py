@@ -7,7 +7,16 @@ import pytest
 from p2pmpc.codec import decode, encode
 from p2pmpc.errors import LogError, NotFound
 from p2pmpc.identity import SecretKeys, make_card
-from p2pmpc.roster import MEMBERS_MAX, Member, Roster, check_roster, found_roster, read_roster
+from p2pmpc.roster import (
+    EPOCH_MAX,
+    MEMBERS_MAX,
+    TITLE_CHARS_MAX,
+    Member,
+    Roster,
+    check_roster,
+    found_roster,
+    read_roster,
+)
 
 
 def test_the_order_of_cards_does_not_matter(society):
@@ -67,6 +76,17 @@ def test_one_member_too_many_is_refused(make_society):
     roster = Roster("title", 0, bytes(32), bytes(32), (member,) * (MEMBERS_MAX + 1))
     with pytest.raises(LogError, match="length <= 256"):
         read_roster(encode(roster))
+
+
+def test_a_title_or_an_epoch_past_its_bound_is_refused(society):
+    cards = list(society.cards.values())
+    found_roster("x" * TITLE_CHARS_MAX, cards)
+    for title in ("", "x" * (TITLE_CHARS_MAX + 1)):
+        with pytest.raises(LogError, match="cannot be read"):
+            found_roster(title, cards)
+    one = society.roster
+    with pytest.raises(LogError, match="cannot be read"):
+        read_roster(encode(Roster("t", EPOCH_MAX + 1, one.origin, one.previous, one.members)))
 
 
 def test_members_out_of_order_or_a_later_epoch_are_refused(society):

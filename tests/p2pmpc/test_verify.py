@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from p2pmpc import bundle as bundle_module
 from p2pmpc import verify as module
 from p2pmpc.bundle import FORM, Bundle, SignedBundle, open_bundle
 from p2pmpc.certificate import (
@@ -39,7 +40,7 @@ from p2pmpc.record import (
 )
 from p2pmpc.roster import found_roster
 from p2pmpc.tree import Tree
-from p2pmpc.verify import main, verify_bundle
+from p2pmpc.verify import UNCHECKED_SHOWN_MAX, UNIX_MS_SHOWN_MAX, main, verify_bundle
 
 ROOT = Path(module.__file__).resolve().parent.parent
 
@@ -111,6 +112,29 @@ def test_an_erased_body_is_listed_and_breaks_nothing(studied):
     studied.feeds["south"][2] = (signed, None)
     report = verify_bundle(studied.bundle())
     assert report.unchecked == ("the consent entry 2 of south: erased",)
+
+
+def test_a_person_is_shown_some_of_what_is_erased_and_told_how_many_more(society):
+    for _ in range(UNCHECKED_SHOWN_MAX + 1):
+        signed, _ = society.write("south", "withheld", Withheld(bytes(32), ""))
+        society.feeds["south"][-1] = (signed, None)
+    report = verify_bundle(society.bundle())
+    assert len(report.unchecked) == UNCHECKED_SHOWN_MAX + 1
+    assert "unchecked 1 more" in report.lines()
+
+
+def test_a_clock_of_another_age_is_shown_as_the_last_day(studied):
+    data = respun(studied, unix_ms=UNIX_MS_SHOWN_MAX + 1)
+    assert verify_bundle(data).exported == "9999-12-31 23:59:59 UTC"
+
+
+def test_a_bundle_past_its_length_is_refused(studied, monkeypatch):
+    data = studied.bundle()
+    monkeypatch.setattr(bundle_module, "BUNDLE_BYTES_MAX", len(data))
+    verify_bundle(data)
+    monkeypatch.setattr(bundle_module, "BUNDLE_BYTES_MAX", len(data) - 1)
+    with pytest.raises(LogError, match="at most"):
+        verify_bundle(data)
 
 
 def test_checkpoints_are_counted(studied):

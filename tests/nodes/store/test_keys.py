@@ -5,7 +5,15 @@ import json
 import pytest
 from nacl.pwhash import argon2id
 
-from nodes.store.keys import Effort, read_keys, write_keys
+from nodes.store.keys import (
+    FILE_BYTES_MAX,
+    MEMORY_BYTES_MAX,
+    OPERATIONS_MAX,
+    PASSPHRASE_BYTES_MAX,
+    Effort,
+    read_keys,
+    write_keys,
+)
 from p2pmpc.errors import LocalError, WrongUsage
 from p2pmpc.identity import SecretKeys
 
@@ -44,7 +52,7 @@ def test_a_wrong_passphrase_is_told_plainly(path):
     assert "another" not in str(caught.value)
 
 
-@pytest.mark.parametrize("passphrase", [b"", b"x" * 1025])
+@pytest.mark.parametrize("passphrase", [b"", b"x" * (PASSPHRASE_BYTES_MAX + 1)])
 def test_an_empty_or_endless_passphrase_is_refused(path, tmp_path, passphrase):
     with pytest.raises(WrongUsage, match="1 to 1024 bytes"):
         read_keys(path, passphrase)
@@ -72,8 +80,8 @@ def test_a_file_that_others_can_read_is_refused(path):
     ("change", "words"),
     [
         ({"format": "p2pmpc/keys/2"}, "no file of the format"),
-        ({"operations": 17}, "out of range"),
-        ({"memory_bytes": 2**40}, "out of range"),
+        ({"operations": OPERATIONS_MAX + 1}, "out of range"),
+        ({"memory_bytes": MEMORY_BYTES_MAX + 1}, "out of range"),
         ({"memory_bytes": 1}, "out of range"),
         ({"operations": "many"}, "malformed"),
         ({"salt": "00"}, "wrong length"),
@@ -87,7 +95,16 @@ def test_a_spoiled_field_is_refused_before_anything_is_computed(path, change, wo
         read_keys(path, b"a passphrase")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "not json", "[" * 4000, "x" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "not json",
+        "[" * 4000,
+        json.dumps({"format": "p2pmpc/keys/1"}) + " " * FILE_BYTES_MAX,
+    ],
+)
 def test_a_file_of_something_else_is_refused(path, text):
     path.write_text(text)
     with pytest.raises(LocalError, match="no file of the format"):
