@@ -54,12 +54,15 @@ Octets = npt.NDArray[np.uint8]
 RELEASE_WORDS = 2  # certificates and receipts speak of Z_2^128
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Opening:
     """What a party's commitment holds: its salt (16 bytes) and its share, little-endian words."""
 
     salt: bytes
     share: bytes
+
+    def __repr__(self) -> str:
+        return f"Opening(<{len(self.share)} bytes, redacted>)"
 
 
 @dataclass(frozen=True, slots=True)

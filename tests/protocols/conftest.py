@@ -78,11 +78,13 @@ class Shares:
         last = elements
         for part in parts:
             last = ring.sub(last, part)
-        return dict(zip(NAMES, [*parts, last], strict=True))
+        return dict(zip(NAMES[:count], [*parts, last], strict=True))
 
     def split_bits(self, bits, count):
         parts = [self.rng.integers(0, 2, bits.shape).astype(np.uint8) for _ in range(count - 1)]
-        return dict(zip(NAMES, [*parts, np.bitwise_xor.reduce([bits, *parts])], strict=True))
+        return dict(
+            zip(NAMES[:count], [*parts, np.bitwise_xor.reduce([bits, *parts])], strict=True)
+        )
 
     @staticmethod
     def join(ring, shares):

@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from p2pmpc import certificate
 from protocols.abort import Suspected
 from protocols.commitment import commit_then_open, digest, share_commitment
 from protocols.party import play
@@ -15,6 +16,11 @@ def test_a_digest_is_sha256_over_length_prefixed_parts():
     plain = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
     assert digest("p2pmpc/share/1", *parts[1:]) == hashlib.sha256(plain).digest()
     assert share_commitment(*parts[1:2], "north", *parts[3:]) == hashlib.sha256(plain).digest()
+
+
+def test_the_rule_is_that_of_certificates():
+    parts = (bytes(range(32)), "north", bytes(16), b"share of some words")
+    assert share_commitment(*parts) == certificate.commitment(*parts)
 
 
 def test_moving_a_byte_between_parts_changes_the_digest():
