@@ -2,12 +2,15 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pmpc.answer import ROWS_SHOWN_MAX, Answer
-from p2pmpc.errors import NotFound, P2pmpcError, RemoteError, Withheld
+from p2pmpc.certificate import certificate_hash
+from p2pmpc.codec import encode
+from p2pmpc.errors import LogError, NotFound, P2pmpcError, RemoteError, Withheld
 
 JSON = {
     "study": "ab12",
@@ -193,3 +196,30 @@ def test_a_receipt_that_is_none_does_not_verify():
     with pytest.raises(P2pmpcError) as caught:
         answer().with_proof(b"nonsense").verify()
     assert caught.value.exit == 7
+
+
+@pytest.fixture
+def proven(society):
+    """An answer with a real receipt of three members around it."""
+    receipt = msgspec.structs.replace(society.run(), answer=json.dumps(JSON).encode())
+    certificate = certificate_hash(receipt.certificate).hex()
+    return answer(receipt={"certificate": certificate}).with_proof(encode(receipt))
+
+
+def test_a_sound_receipt_verifies_and_other_numbers_do_not(proven):
+    proven.receipt.verify()
+    proven.verify()
+    again = Answer.from_json(proven.to_json())
+    again.verify()
+    others = {**JSON["statistics"], "diff": {"kind": "t_test", "values": {"t": 9.9}}}
+    forged = Answer.from_json({**proven.to_json(), "statistics": others})
+    with pytest.raises(LogError, match="not those of the receipt"):
+        forged.verify()
+
+
+def test_a_receipt_of_another_certificate_does_not_verify(proven):
+    other = Answer.from_json(
+        {**proven.to_json(), "receipt": {"certificate": "00", "proof": proven.receipt.proof}}
+    )
+    with pytest.raises(LogError, match="another answer"):
+        other.receipt.verify()

@@ -432,6 +432,12 @@ def test_every_kind_and_parameter_of_the_interface_is_declared():
     }
 
 
+def test_what_is_declared_as_built_is_what_the_protocols_compute():
+    from protocols.statistics.menu import FAMILIES
+
+    assert {name for name, kind in KINDS.items() if kind.built} == set(FAMILIES)
+
+
 def test_what_is_built_over_links_is_built_over_pooled_rows():
     assert all(kind.built for kind in KINDS.values() if kind.linked)
 
