@@ -27,6 +27,7 @@ from simulations.workers import Stop
 
 __all__ = ["DIFFERENCE_MAX", "Act", "Demo", "run_demo"]
 
+QUIET = ("left_out", "missing")  # a few missing values are withheld in most tables: not news
 DIFFERENCE_MAX = 1e-9  # relative: float64 finishing, far above what exact integer sums lose
 
 
@@ -124,7 +125,9 @@ def _withheld(answer: Mapping[str, Any]) -> Iterator[str]:
             passing = f"; what would pass: {one['would_pass']}" if one.get("would_pass") else ""
             yield f"{name}: {one.get('reason', 'withheld')}{passing}"
             continue
-        for cell in one.get("suppressed") or ():
-            place = ", ".join(str(cell[k]) for k in ("row", "column") if cell.get(k) is not None)
-            passing = f"; what would pass: {cell['would_pass']}" if cell.get("would_pass") else ""
+        for cell in one["suppressed"]:
+            if cell["column"] in QUIET:
+                continue
+            place = ", ".join(str(cell[key]) for key in ("row", "column") if cell[key])
+            passing = f"; what would pass: {cell['would_pass']}" if cell["would_pass"] else ""
             yield f"{name}: {place} is suppressed ({cell['rule']}){passing}"

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from p2pmpc.answer import Answer
 from p2pmpc.dictionary import Dictionary
 from p2pmpc.errors import Aborted, LocalError, NotFound, P2pmpcError, error_from_json
 from p2pmpc.folder import private_folder, write_atomically
@@ -141,6 +142,10 @@ def rehearse(
             dictionaries = stage.describe(lambda: describe(study, sites))
             plan = Plan(study, members, sites, dictionaries, policies, command, limits)
             found = stage.play(plan)
+        except P2pmpcError as fault:
+            for one in stage.nodes:
+                fault.add_note(one.last_words())
+            raise
         finally:
             end_all(stage.nodes)
     cost = {"seconds": round(time.monotonic() - began, 3), **found.cost}
@@ -221,8 +226,6 @@ class Stage:
         facts = self._each(load, self.limits.data_s, "reading its data")
         for name in sorted(facts):
             self.tell("data", name, f"{facts[name].rows} rows read and checked")
-            for note in facts[name].notes:
-                self.tell("data", name, note)
         return facts
 
     def _propose(self, plan: Plan) -> str:
@@ -276,6 +279,9 @@ class Stage:
             for name, found in sorted(ask("receipt", recipients).items())
             if found is not None
         }
+        if receipts:
+            proof = next(iter(receipts.values()))
+            answer = Answer.from_json(answer).with_proof(proof).to_json()
         cost = ask("cost", plan.members)
         bundles = self._each(
             lambda one: base64.b64decode(one.client.get("/log/export", limit)["bundle"]),

@@ -27,7 +27,7 @@ __all__ = ["READY_BYTES_MAX", "MemberProcess", "end_all", "node_command", "start
 READY_BYTES_MAX = 64 * 1024  # the ready line, or the error that took its place
 POLITE_S = 1.5  # after POST /stop
 FIRM_S = 1.0  # after SIGTERM; SIGKILL follows
-STDERR_TAIL = 2000  # characters of a dead node's last words, for --debug
+LAST_WORDS_MAX = 20_000  # characters of a node's log that --debug keeps
 
 Command = Callable[[str, Path], Sequence[str]]
 
@@ -68,11 +68,13 @@ class MemberProcess:
         )
 
     def last_words(self) -> str:
-        """The end of what the process wrote to standard error: for --debug only."""
-        with contextlib.suppress(OSError):
-            text = (self.home / "stderr").read_text("utf-8", "replace")
-            return text[-STDERR_TAIL:]
-        return ""
+        """The ends of the node's log and of its standard error: for --debug only."""
+        found = [f"---- {self.name}, {self.dead() or 'still running'}"]
+        for name in ("node.log", "stderr"):
+            with contextlib.suppress(OSError):
+                text = (self.home / name).read_text("utf-8", "replace")
+                found.append(text[-LAST_WORDS_MAX:])
+        return "\n".join(found)
 
     def wait_ready(self, deadline: float) -> None:
         """Read the ready line. Raises the node's own error, MemberMissing or LocalError."""

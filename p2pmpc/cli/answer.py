@@ -11,6 +11,9 @@ from p2pmpc.errors import Withheld
 
 __all__ = ["answer_lines", "cost_line", "withheld"]
 
+# What a row is about stands before its numbers, also when the answer came with sorted keys.
+FIRST = ("group", "variable", "row", "column", "level", "term", "a", "b", "low", "high", "time")
+
 
 def answer_lines(answer: Mapping[str, Any]) -> Iterator[str | Table]:
     """The whole answer, its first line on how many members it is."""
@@ -22,6 +25,8 @@ def answer_lines(answer: Mapping[str, Any]) -> Iterator[str | Table]:
 
 def withheld(answer: Mapping[str, Any]) -> Withheld | None:
     """The error of an answer in which something asked for is not there, with what would pass."""
+    if answer["released"]:
+        return None
     parts, advice = [], []
     for name, one in answer["statistics"].items():
         if not one.get("released", True):
@@ -32,11 +37,9 @@ def withheld(answer: Mapping[str, Any]) -> Withheld | None:
             rules = sorted({str(cell["rule"]) for cell in one["suppressed"]})
             parts.append(f"{name}: {cells} cell{'s' * (cells > 1)} suppressed ({', '.join(rules)})")
             advice += [str(cell.get("would_pass") or "") for cell in one["suppressed"]]
-    if not parts:
-        return None
     would_pass = "; ".join(dict.fromkeys(text for text in advice if text))
     return Withheld(
-        f"part of what was asked for is withheld. {'; '.join(parts)}",
+        f"part of what was asked for is withheld: {'; '.join(parts)}",
         next=f"What would pass: {would_pass}" if would_pass else "",
     )
 
@@ -63,7 +66,7 @@ def _statistic(name: str, one: Mapping[str, Any]) -> Iterator[str | Table]:
     if one.get("table"):
         yield _table(one["table"])
     for cell in one.get("suppressed") or ():
-        place = ", ".join(str(cell[key]) for key in ("row", "column") if cell.get(key) is not None)
+        place = ", ".join(str(cell[key]) for key in ("row", "column") if cell.get(key))
         yield f"  suppressed: {place} ({cell['rule']})"
     for caveat in one.get("caveats") or ():
         yield f"  note: {caveat}"
@@ -87,7 +90,8 @@ def _values(values: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def _table(table: Sequence[Mapping[str, Any]]) -> Table:
-    columns = tuple(dict.fromkeys(key for row in table for key in row))
+    found = dict.fromkeys(key for row in table for key in row)
+    columns = (*(key for key in FIRST if key in found), *(k for k in found if k not in FIRST))
     return Table("", columns, [[row.get(key) for key in columns] for row in table])
 
 

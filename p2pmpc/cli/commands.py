@@ -144,7 +144,7 @@ def _spoken_words(words: Sequence[str]) -> str:
 
 def command_tree() -> click.Group:
     """Every word of the interface, those that are coming included."""
-    from p2pmpc.cli import data, demo, explain, log, rehearse, study
+    from p2pmpc.cli import data, demo, explain, log, receipt, rehearse, study
 
     root = click.Group("p2pmpc", help=ABOUT, no_args_is_help=False, context_settings=SETTINGS)
     for module in (demo, rehearse, explain):
@@ -154,7 +154,7 @@ def command_tree() -> click.Group:
     }
     for group in groups.values():
         root.add_command(group)
-    for name, noun in (("study", study), ("data", data), ("log", log)):
+    for name, noun in (("study", study), ("study", receipt), ("data", data), ("log", log)):
         noun.register(groups[name])
     for name, verbs in COMING.items():
         for verb, text in verbs.items():

@@ -23,6 +23,7 @@ from p2pmpc.errors import Aborted, P2pmpcError, Refused, RemoteError
 __all__ = ["SCHEMA", "Progress", "Reply", "Table", "failed", "perform", "show_reply"]
 
 SCHEMA = "p2pmpc/1"
+ASK_DEBUG = "Run it again with --debug and report the file that it names."
 ROWS_SHOWN_MAX = 60  # of one table on a terminal; --json and answer.json have them all
 
 
@@ -96,6 +97,8 @@ def perform(command: str, as_json: bool, debug: bool, work: Callable[[], Reply])
 def failed(command: str, fault: Exception) -> Reply:
     """The reply for an error; anything that is not one of ours is an internal fault."""
     if isinstance(fault, P2pmpcError):
+        if fault.code == P2pmpcError.code and not fault.next:
+            fault.next = ASK_DEBUG
         return Reply(command, error=fault)
     if isinstance(fault, MemoryError):
         return Reply(command, error=P2pmpcError("this machine has not enough memory for it"))
@@ -103,7 +106,7 @@ def failed(command: str, fault: Exception) -> Reply:
         command,
         error=P2pmpcError(
             f"an internal fault ({type(fault).__name__})",
-            next="Run it again with --debug and report the file that it names.",
+            next=ASK_DEBUG,
         ),
     )
 

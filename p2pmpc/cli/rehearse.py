@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from p2pmpc.answer import Answer
 from p2pmpc.cli.answer import answer_lines, cost_line, withheld
 from p2pmpc.cli.commands import progress, spoken
 from p2pmpc.cli.output import Reply, Table
@@ -115,8 +114,6 @@ def rehearsal_reply(command: str, study: Study, done: Rehearsal, notes: Sequence
 
     report = verify_bundle(done.bundle)
     answer = done.answer
-    if done.receipts:
-        answer = Answer.from_json(answer).with_proof(done.receipt).to_json()
     data = {
         "study": done.study,
         "answer": answer,
@@ -130,7 +127,7 @@ def rehearsal_reply(command: str, study: Study, done: Rehearsal, notes: Sequence
         "files": [str(path) for path in done.files],
         "verified": report.ok and bool(done.receipts),
     }
-    lines: list[str | Table] = [study.title, *answer_lines(answer), ""]
+    lines: list[str | Table] = [*notes, study.title, *answer_lines(answer), ""]
     lines.append(Table("Who learnt what", ("who", "what"), list(learns(study).items())))
     lines += ["", *(str(path) for path in done.files)]
     lines.append(cost_line(done.cost, bool(done.receipts)))

@@ -1,8 +1,7 @@
-"""`study new | check | show | receipt`: a study as a file, before and after it runs."""
+"""`study new | check | show`: a study as a file, before it runs."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,12 @@ from typing import Any
 import click
 
 from p2pmpc.catalogue import Resolved, resolve
-from p2pmpc.certificate import Receipt, check_receipt, read_receipt
-from p2pmpc.cli.answer import answer_lines
 from p2pmpc.cli.commands import spoken
 from p2pmpc.cli.output import Reply, Table
 from p2pmpc.cli.rehearse import learns
 from p2pmpc.dictionary import Dictionary, read_dictionary
 from p2pmpc.errors import NotFound, Withheld, WrongUsage
-from p2pmpc.folder import read_bytes, write_atomically
+from p2pmpc.folder import write_atomically
 from p2pmpc.policy import REHEARSAL, Policy, read_policy
 from p2pmpc.study import Study, parse_study, read_study
 
@@ -52,7 +49,6 @@ def register(group: click.Group) -> None:
     _register_new(group)
     _register_check(group)
     _register_show(group)
-    _register_receipt(group)
 
 
 def _register_new(group: click.Group) -> None:
@@ -196,42 +192,3 @@ def _facts(study: Study) -> dict[str, Any]:
 
 def _parameters(parameters: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} = {value}" for key, value in parameters.items())
-
-
-def _register_receipt(group: click.Group) -> None:
-    @spoken(group, "receipt", "check a receipt: signatures, commitments, opened integers")
-    @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-    @click.option("--recompute", is_flag=True, help="run the statistics from the integers again")
-    def receipt(file: Path, recompute: bool) -> Reply:
-        return _receipt(file, recompute)
-
-
-def _receipt(file: Path, recompute: bool) -> Reply:
-    receipt = read_receipt(read_bytes(file, "a receipt"))
-    opened = check_receipt(receipt)
-    answer = json.loads(receipt.answer)
-    data = {
-        "study": receipt.certificate.study.hex(),
-        "signers": list(receipt.certificate.parties),
-        "units": {unit: [str(value) for value in values] for unit, values in opened.items()},
-        "answer": answer,
-        "recomputed": False,
-    }
-    if recompute:
-        _recompute(receipt, opened, answer)
-        data["recomputed"] = True
-    signers = ", ".join(receipt.certificate.parties)
-    lines = [
-        f"signed by all {len(receipt.certificate.parties)} members: {signers}",
-        f"{len(opened)} units: the shares that each member committed to sum to the opened integers",
-        *(["the statistics were computed from the integers again: the same"] * recompute),
-        "",
-        *answer_lines(answer),
-    ]
-    return Reply("study receipt", data, lines)
-
-
-def _recompute(
-    receipt: Receipt, opened: Mapping[str, list[int]], answer: Mapping[str, Any]
-) -> None:
-    raise NotImplementedError

@@ -1,0 +1,99 @@
+"""`study receipt FILE`: an answer's proof, checked offline and, on request, computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from p2pmpc.answer import Answer
+from p2pmpc.catalogue import resolve
+from p2pmpc.certificate import Receipt, check_receipt, read_receipt
+from p2pmpc.cli.answer import answer_lines
+from p2pmpc.cli.commands import spoken
+from p2pmpc.cli.output import Reply
+from p2pmpc.dictionary import Dictionary
+from p2pmpc.errors import LogError, RemoteError
+from p2pmpc.folder import read_bytes
+from p2pmpc.policy import Policy
+from p2pmpc.study import Study
+
+__all__ = ["recompute", "register"]
+
+
+def register(group: click.Group) -> None:
+    """Add `receipt` to the words of `study`."""
+
+    @spoken(group, "receipt", "check a receipt: signatures, commitments, opened integers")
+    @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+    @click.option("--recompute", "again", is_flag=True, help="run the statistics again")
+    def receipt(file: Path, again: bool) -> Reply:
+        found = read_receipt(read_bytes(file, "a receipt"))
+        opened = check_receipt(found)
+        answer = _answer(found)
+        if again:
+            recompute(found, opened)
+        return _reply(found, opened, answer, again)
+
+
+def _answer(receipt: Receipt) -> dict[str, Any]:
+    """The answer as the recipient read it: bound to the record, and checked by computing again."""
+    try:
+        return Answer.from_json(receipt.answer).to_json()
+    except RemoteError:
+        raise LogError("the receipt's answer cannot be read: it was changed on the way") from None
+
+
+def _reply(
+    receipt: Receipt, opened: Mapping[str, list[int]], answer: Mapping[str, Any], again: bool
+) -> Reply:
+    parties = receipt.certificate.parties
+    data = {
+        "study": receipt.certificate.study.hex(),
+        "signers": list(parties),
+        "units": {unit: [str(value) for value in values] for unit, values in opened.items()},
+        "answer": answer,
+        "recomputed": again,
+    }
+    lines = [
+        f"signed by all {len(parties)} members: {', '.join(parties)}",
+        f"{len(opened)} units: the shares that each member committed to sum to the opened integers",
+        "the statistics were computed from these integers again: the same"
+        if again
+        else "the statistics below are as the recipient read them; --recompute computes them again",
+        "",
+        *answer_lines(answer),
+    ]
+    return Reply("study receipt", data, lines)
+
+
+def recompute(receipt: Receipt, opened: Mapping[str, list[int]]) -> None:
+    """Run every statistic of a checked receipt from its opened integers; raises LogError when the
+    answer is not the one that the receipt holds.
+
+    The plan comes from the study, dictionaries and rules that the certificate covers.
+    """
+    from nodes.session.answers import answer_bytes, make_answer
+    from nodes.session.inputs import draw_plan
+
+    study = Study.from_bytes(receipt.study)
+    catalogue: dict[str, dict[str, Dictionary]] = {}
+    for member, data in receipt.dictionaries:
+        dictionary = Dictionary.from_bytes(data)
+        catalogue.setdefault(member, {})[dictionary.name] = dictionary
+    policies = {member: Policy.from_bytes(data) for member, data in receipt.rules}
+    resolved = resolve(study, catalogue, policies)
+    certificate = receipt.certificate
+    drawn = draw_plan(certificate.session, resolved, catalogue)
+    integers = {
+        unit: tuple(opened[unit]) if unit in opened else None for unit, _ in certificate.layout
+    }
+    heads = _answer(receipt)["receipt"]["log_heads"]
+    again = make_answer(resolved, drawn, integers, certificate, heads)
+    if answer_bytes(again) != receipt.answer:
+        raise LogError(
+            "the statistics computed from the opened integers are not the receipt's answer",
+            next="The integers hold; ask the recipient how its answer came about.",
+        )
