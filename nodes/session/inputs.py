@@ -76,15 +76,15 @@ def draw_plan(session: bytes, resolved: Resolved, catalogue: Catalogue) -> Drawn
 def planned_statistic(one: ResolvedStatistic, resolved: Resolved, catalogue: Catalogue) -> Plan:
     """One statistic's plan. Raises PlanRefused."""
     first = resolved.study.alias(one.aliases[0])
-    bounds = [catalogue[member][first.dataset].rows_max for member in first.members]
+    rows_max = sum(catalogue[member][first.dataset].rows_max for member in first.members)
     return plan_statistic(
         one.name,
         one.kind,
         _parameters(one),
         {word: _facts(alias, column) for word, (alias, column) in one.columns.items()},
         _thresholds(resolved.rules),
-        max(bounds),
-        len(bounds),
+        rows_max,
+        1,
         one.linked,
         one.aliases,
     )

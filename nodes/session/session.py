@@ -60,9 +60,12 @@ class Brief:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Outcome:
-    """What an attempt left at this party; a party that is no recipient has no answer."""
+    """What an attempt left at this party; a party that is no recipient has no answer.
+
+    duplicates  linked alias -> rows here that repeat a person; for this owner alone
+    """
 
     released: bool
     answer: Mapping[str, Any] | None

@@ -10,6 +10,7 @@ from protocols.statistics.plan import Plan, Unit
 from protocols.statistics.precision import Bounded, shown, worst_error
 
 __all__ = [
+    "LEFT_OUT_HIDDEN",
     "Finished",
     "Opened",
     "Scalar",
@@ -25,6 +26,11 @@ NAMED_MAX = 60  # cells named one by one in a sentence
 Scalar = float | int | str | None
 Opened = Mapping[str, list[int] | None]
 
+# Nobody asked for this count, so its absence does not make an answer incomplete.
+LEFT_OUT_HIDDEN = (
+    "How many rows were left out for a missing value is not given: it is zero or below the minimum "
+    "cell, and the policy shows neither."
+)
 SUBTRACTION = (
     "A member can subtract its own part from an opened sum and so learns the sum of the others; "
     "between two members, the other one's."
@@ -67,17 +73,16 @@ def finished(
     left_out: int | None = None,
 ) -> Finished:
     """A released answer. `numbers` are the printed ones with their bounds."""
-    hidden = [*suppressed]
     beyond = [name for name, one in numbers.items() if one.value is not None and shown(one) is None]
     range_words = [f"{name} is beyond the range of a float64 and not given." for name in beyond]
     if "left_out" in opened and opened["left_out"] is None:
-        hidden.append(suppression(plan.unit("left_out"), "", "left_out"))
+        range_words.append(LEFT_OUT_HIDDEN)
     return Finished(
         values=values,
         table=table,
         n=n,
         left_out=left_out_of(opened) if left_out is None else left_out,
-        suppressed=hidden,
+        suppressed=[*suppressed],
         precision=worst_error(numbers),
         method=method,
         opened=opened_words(plan, opened),

@@ -13,7 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from protocols.statistics.answer import Finished, Opened, Scalar, finished, suppression, withheld
+from protocols.statistics.answer import (
+    LEFT_OUT_HIDDEN,
+    Finished,
+    Opened,
+    Scalar,
+    finished,
+    suppression,
+    withheld,
+)
 from protocols.statistics.distribution import root
 from protocols.statistics.draft import SQUARES_GIVE, Draft, joined
 from protocols.statistics.plan import (
@@ -137,7 +145,9 @@ def finish_describe(plan: Plan, opened: Opened) -> Finished:
     caveats = [NOT_SUMS, *([DAYS] if any(one.type == "date" for one in plan.facts) else [])]
     for row in question.rows:
         place = row.column if row.group is None else f"{row.column}, {row.group}"
-        named = ((row.unit, "n"), (row.missing, "missing"), (row.shape, "skewness, kurtosis"))
+        if opened.get(row.missing, []) is None:
+            caveats.append(LEFT_OUT_HIDDEN)
+        named = ((row.unit, "n"), (row.shape, "skewness, kurtosis"))
         for unit, column in named:
             if unit and opened[unit] is None:
                 suppressed.append(suppression(plan.unit(unit), place, column))
