@@ -35,6 +35,7 @@ def review(study: Study, resolved: Resolved, asker: str) -> tuple[tuple[str, str
         ("under", _rules(resolved.rules)),
         ("opened on the way", _on_the_way(study)),
         ("never opened", NEVER + (f"; {NEVER_LINKED}" if study.link else "")),
+        *(("beware", line) for line in _subtraction(resolved)),
         ("every member sees", "the study, who agreed, the padded sizes of what was sent, and which "
          "statistics passed"),
     )  # fmt: skip
@@ -96,6 +97,15 @@ def _on_the_way(study: Study) -> str:
         f"{linked}. The numbers of what passes open to the recipients alone, after all members "
         "have signed"
     )
+
+
+def _subtraction(resolved: Resolved) -> list[str]:
+    if any(len(one.members) == 2 and one.withheld is None for one in resolved.statistics):
+        return [
+            "with two members a recipient can subtract its own part from an opened sum; "
+            "what remains is the other member's"
+        ]
+    return []
 
 
 # --- one statistic ---

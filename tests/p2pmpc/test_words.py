@@ -2,7 +2,7 @@
 
 from p2pmpc.catalogue import resolve
 from p2pmpc.dictionary import parse_dictionary
-from p2pmpc.policy import DEFAULT
+from p2pmpc.policy import DEFAULT, REHEARSAL
 from p2pmpc.study import parse_study
 from p2pmpc.words import review
 
@@ -97,3 +97,16 @@ def test_the_list_is_short_enough_to_be_read():
     found = sentences()
     assert len(found) <= 20
     assert all(len(text) < 300 for _, text in found)
+
+
+def test_two_members_are_warned_that_one_can_subtract():
+    assert under("beware") == []
+    lung = {"lung": parse_dictionary(LUNG, "l")}
+    study = parse_study(
+        '[study]\ntitle = "t"\n[data.a]\ndataset = "lung"\nmembers = ["north", "south"]\n'
+        '[[statistic]]\nname = "n"\nkind = "count"\n',
+        "s",
+    )
+    resolved = resolve(study, dict.fromkeys(["north", "south"], lung), {"north": REHEARSAL})
+    (text,) = [text for head, text in review(study, resolved, "north") if head == "beware"]
+    assert "what remains is the other member's" in text
