@@ -51,7 +51,7 @@ class ColumnReader:
         """Read one batch. Raises CellFault, whose place is one of `raw.cells`."""
         absent = self._absent_cells(raw.cells)
         places = np.flatnonzero(~absent)
-        present = [raw.cells[place] for place in places]
+        present = raw.cells if not absent.any() else [raw.cells[i] for i in places.tolist()]
         try:
             found = self._typed(present, commas)
         except CellFault as fault:
@@ -63,7 +63,7 @@ class ColumnReader:
             self._texts.extend(distinct[raw.codes].tolist())
             return
         values = np.zeros(len(raw.cells), found.dtype)
-        values[places] = found
+        values[places] = found  # zero where missing, so that equal tables hash alike
         self._numbers.append(values[raw.codes])
         self._absent.append(absent[raw.codes])
 

@@ -28,6 +28,7 @@ from p2pmpc.limits import LEVELS_MAX
 
 __all__ = ["Wanted", "draft_column", "draft_for_owner", "told"]
 
+CODES_MAX = 10  # so few whole numbers are codes that people group by
 DRAFT_LEVELS_MAX = 50  # in a draft for a person, more distinct texts are free text
 EPOCH = date(1970, 1, 1)
 NUMERIC, ANY, GROUP, OUTCOME = "numeric", "any", "group", "outcome"
@@ -178,7 +179,10 @@ def draft_for_owner(name: str, survey: Survey) -> Column:
     if (kind == "text" and once) or (kind == "integer" and once and _names_an_identifier(name)):
         kind = "identifier"
     role = "identifier" if kind == "identifier" else "other"
-    return _typed(name, kind, survey, DRAFT_USES[kind], role)
+    uses = DRAFT_USES[kind]
+    if kind == "integer" and survey.levels is not None and len(survey.levels) <= CODES_MAX:
+        uses = (*uses, "group")
+    return _typed(name, kind, survey, uses, role)
 
 
 def _names_an_identifier(name: str) -> bool:

@@ -63,7 +63,7 @@ class Survey:
         """Take in one batch of cells."""
         times = np.bincount(raw.codes, minlength=len(raw.cells))
         places = np.flatnonzero((times > 0) & ~read.missing_cells(raw.cells, MISSING))
-        present = [raw.cells[i] for i in places]
+        present = [raw.cells[i] for i in places.tolist()]
         counts = times[places]
         self.present += int(counts.sum())
         self.repeats |= len(set(present)) < int(counts.sum())
