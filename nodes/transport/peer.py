@@ -11,11 +11,10 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nodes.transport.frames import FRAME_MAX, frame
+from nodes.transport.frames import HEAD_BYTES, frame
 from nodes.transport.link import Link
 from nodes.transport.mail import CHUNK, Outbox
 from nodes.transport.reason import Reason
-from p2pmpc.errors import LocalError
 from p2pmpc.messages import Message, encode_message
 
 __all__ = ["BATCH_BYTES", "CONTROLS_MAX", "CONTROL_BYTES_MAX", "LinkState", "Peer", "Traffic"]
@@ -82,16 +81,17 @@ class Peer:
     told: tuple[str, str] = ("", "")  # the last refusal that was told, so that it is told once
 
     def queue(self, message: Message) -> bool:
-        """Keep a control message for the link. False: no link, or too many wait already."""
+        """Keep a control message for the link. False: no link, or too many wait already.
+
+        Raises P2pmpcError when the message is longer than a frame.
+        """
         encoded = encode_message(message)
-        if len(encoded) > FRAME_MAX:
-            raise LocalError(f"a {type(message).__name__} message is larger than one frame")
         if not self.state.up or len(self.controls) >= CONTROLS_MAX:
             return False
         if self.control_bytes + len(encoded) > CONTROL_BYTES_MAX:
             return False
         self.controls.append(frame(encoded))
-        self.control_bytes += len(encoded) + 4
+        self.control_bytes += len(encoded) + HEAD_BYTES
         return True
 
     def wake(self, session: bytes) -> None:

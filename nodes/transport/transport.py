@@ -151,7 +151,7 @@ class Transport:
     def send(self, peer: str, message: Message) -> bool:
         """Hand a control message to the link. False: it is not up, or too many wait already.
 
-        Raises LocalError when the message is larger than a frame.
+        Raises P2pmpcError when the message is longer than a frame.
         """
         found = self._peers.get(peer)
         if found is None or not found.queue(message):
@@ -220,9 +220,10 @@ class Transport:
     def _outgoing(self, session: bytes, peer: str) -> Outgoing:
         if session not in self._office.parties:
             raise NotFound("this session is not open")
-        if peer not in self._office.parties[session]:
-            raise NotFound(f"{peer} is no party of this session", member=peer)
-        return self._peer(peer).outgoing[session]
+        outgoing = self._peer(peer).outgoing.get(session)
+        if outgoing is None:
+            raise NotFound(f"{peer} is no party of this session, or no member", member=peer)
+        return outgoing
 
     # ---- what can be asked ----
 

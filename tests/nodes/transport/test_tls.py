@@ -6,7 +6,6 @@ import os
 import pytest
 from cryptography import x509
 
-from nodes.transport.dial import split_address
 from nodes.transport.tls import (
     OwnCertificate,
     client_context,
@@ -73,20 +72,3 @@ def test_a_fingerprint_is_sha256_of_the_der():
     own = OwnCertificate(b"abc", b"")
     assert own.fingerprint == fingerprint(b"abc")
     assert own.fingerprint.startswith("ba7816bf")
-
-
-@pytest.mark.parametrize(
-    ("address", "place"),
-    [
-        ("node.example:7443", ("node.example", 7443)),
-        ("[::1]:1", ("::1", 1)),
-        ("10.0.0.1:65535", ("10.0.0.1", 65535)),
-        ("node.example", None),
-        ("node.example:-1", None),
-        ("node.example:٣", None),
-        (":1", None),
-        ("[]:1", None),
-    ],
-)
-def test_an_address_is_read_or_refused(address, place):
-    assert split_address(address) == place

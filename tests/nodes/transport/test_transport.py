@@ -302,6 +302,50 @@ def test_an_unusable_address_is_a_reason_not_a_crash(play, address):
     play(story)
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_a_refusal_is_known_whatever_the_host_resolves_to(play, host):
+    async def story(scene):
+        alpha = await scene.add("alpha")
+        scene.certificates["beta"] = make_certificate(b"b" * 32, "beta")
+        scene.addresses["beta"] = f"{host}:9"
+        alpha.connect(["beta"])
+        await scene.until(lambda: alpha.link_state("beta").reason != Reason.NEVER)
+        assert alpha.link_state("beta").refused or host == "[::1]"  # IPv6 may be off here
+
+    play(story)
+
+
+def test_mail_to_a_member_that_was_let_go_is_refused_in_a_sentence(play):
+    async def story(scene):
+        alpha, _ = await scene.pair()
+        open_both(scene, "alpha", "beta")
+        alpha.connect([])
+        with pytest.raises(NotFound, match="beta is no party"):
+            await alpha.post(SESSION, "beta", "a", b"1")
+        with pytest.raises(NotFound, match="not open"):
+            await alpha.post(OTHER, "beta", "a", b"1")
+
+    play(story)
+
+
+def test_whoever_waits_for_room_is_told_when_the_session_closes(play):
+    async def story(scene):
+        alpha = await scene.add("alpha")
+        scene.certificates["beta"] = make_certificate(b"b" * 32, "beta")
+        scene.addresses["beta"] = "127.0.0.1:9"
+        alpha.open_session(SESSION, ["beta"])
+        for _ in range(2):
+            await alpha.post(SESSION, "beta", "a", bytes(MAIL_MAX))
+        waiting = asyncio.create_task(alpha.post(SESSION, "beta", "a", b"1"))
+        await asyncio.sleep(0.02)
+        assert not waiting.done()
+        await alpha.close_session(SESSION)
+        with pytest.raises(NotFound, match="closed"):
+            await waiting
+
+    play(story)
+
+
 def test_a_port_that_is_taken_is_said_in_a_sentence(play):
     async def story(scene):
         await scene.add("alpha")
