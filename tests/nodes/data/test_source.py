@@ -82,7 +82,8 @@ def test_an_unknown_encoding_is_wrong_usage(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("separator", "name"), [(",", "comma"), (";", "semicolon"), ("\t", "tab"), ("|", "vertical bar")]
+    ("separator", "name"),
+    [(",", "comma"), (";", "semicolon"), ("\t", "tab"), ("|", "vertical bar")],
 )
 def test_the_separator_is_detected_and_stated(tmp_path, separator, name):
     text = f"a{separator}b\n1{separator}2\n"
@@ -320,7 +321,8 @@ def test_text_named_parquet_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "values", [[[1, 2]], [{"x": 1}], pa.array([b"raw"], pa.binary()), pa.array([1], pa.time64("us"))]
+    "values",
+    [[[1, 2]], [{"x": 1}], pa.array([b"raw"], pa.binary()), pa.array([1], pa.time64("us"))],
 )
 def test_nested_and_binary_parquet_types_are_refused(tmp_path, values):
     path = tmp_path / "lung.parquet"
