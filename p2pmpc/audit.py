@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from p2pmpc.bundle import Bundle, Feed
 from p2pmpc.certificate import (
@@ -56,6 +56,7 @@ from p2pmpc.tree import Tree
 __all__ = ["Audit", "Filing", "audit_bundle"]
 
 C = TypeVar("C", bound=Content)
+Topic: TypeAlias = str | bytes  # a study's id or a session
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ class Audit:
     roster: Roster
     feeds: dict[str, list[Filing]] = field(default_factory=dict)
     by_hash: dict[bytes, Filing] = field(default_factory=dict)
+    by_topic: dict[tuple[str, type, Topic], list[Filing]] = field(default_factory=dict)
+    erased: set[tuple[str, str]] = field(default_factory=set)  # author, kind
     forks: set[str] = field(default_factory=set)
     certificates: dict[bytes, Certificate] = field(default_factory=dict)  # by session
     opened: dict[bytes, dict[str, list[int]]] = field(default_factory=dict)  # by session
@@ -85,13 +88,21 @@ class Audit:
         for author in sorted(self.feeds):
             yield from self.feeds[author]
 
-    def of(self, author: str, kind: type[C]) -> list[tuple[Filing, C]]:
-        """An author's entries with readable content of this kind, in order."""
-        return [(f, f.content) for f in self.feeds.get(author, ()) if isinstance(f.content, kind)]
+    def file(self, filing: Filing) -> None:
+        """Make an entry findable by its hash and by what it is about."""
+        author, content = filing.entry.author, filing.content
+        self.by_hash[filing.hash] = filing
+        if content is None:
+            self.erased.add((author, filing.entry.kind))
+        elif isinstance(content, Consent):
+            self.by_topic.setdefault((author, Consent, content.study), []).append(filing)
+        elif isinstance(content, Checked | Release | Released | Answered):
+            self.by_topic.setdefault((author, type(content), content.session), []).append(filing)
 
-    def has_erased(self, author: str, kind: str) -> bool:
-        """Whether the author has an entry of this kind whose body was erased."""
-        return any(f.entry.kind == kind and f.content is None for f in self.feeds.get(author, ()))
+    def about(self, author: str, kind: type[C], topic: Topic) -> list[tuple[Filing, C]]:
+        """An author's readable entries of this kind about one study or session, in order."""
+        found = self.by_topic.get((author, kind, topic), ())
+        return [(f, f.content) for f in found if isinstance(f.content, kind)]
 
 
 def audit_bundle(bundle: Bundle) -> Audit:
@@ -118,7 +129,7 @@ def _check_feeds(audit: Audit, bundle: Bundle) -> None:
     for feed in bundle.feeds:
         audit.feeds[feed.author] = _check_feed(feed, bundle.roster)
     for filing in audit.filings():
-        audit.by_hash[filing.hash] = filing
+        audit.file(filing)
 
 
 def _check_feed(feed: Feed, roster: Roster) -> list[Filing]:
@@ -165,12 +176,14 @@ def _check_forks(audit: Audit, bundle: Bundle) -> None:
 def _check_heads(audit: Audit, filing: Filing) -> None:
     entry = filing.entry
     seen = [0]
+    both = False  # whether it had read the other history of a forked member
     if entry.seq:
         seen.append(audit.feeds[entry.author][entry.seq - 1].entry.lamport)
     for author, seq, found in entry.heads:
         feed = audit.feeds.get(author, [])
         if author in audit.forks and (seq >= len(feed) or feed[seq].hash != found):
-            return  # it had read the other history; its logical time cannot be judged
+            both = True
+            continue
         if seq >= len(feed):
             raise LogError(
                 f"entry {len(feed)} of {author} is missing: {entry.author} had read up to {seq}",
@@ -184,7 +197,7 @@ def _check_heads(audit: Audit, filing: Filing) -> None:
                 next=f"Compare with the bundle of {entry.author}: both entries together are proof.",
             )
         seen.append(feed[seq].entry.lamport)
-    if entry.lamport != min(LAMPORT_MAX, 1 + max(seen)):
+    if not both and entry.lamport != min(LAMPORT_MAX, 1 + max(seen)):
         raise _wrong(entry, "has a wrong logical time")
 
 
@@ -240,8 +253,7 @@ def _check_study(audit: Audit, filing: Filing, note: StudyNote) -> None:
 def _check_release(audit: Audit, filing: Filing, note: Release) -> None:
     """One author signs one certificate in one session, and says first what it had checked."""
     entry = filing.entry
-    same = [f for f, other in audit.of(entry.author, Release) if other.session == note.session]
-    if len(same) != 1:
+    if len(audit.about(entry.author, Release, note.session)) != 1:
         raise _wrong(entry, "is one of several certificates that it signed for one session")
     key = audit.roster.member(entry.author).log_key
     try:
@@ -292,23 +304,22 @@ def _consents(audit: Audit, certificate: Certificate) -> bytes | None:
     found: list[bytes] = []
     for party in certificate.parties:
         study = certificate.study.hex()
-        given = [f.hash for f, note in audit.of(party, Consent) if note.study == study]
-        if audit.has_erased(party, "consent"):
+        given = audit.about(party, Consent, study)
+        if (party, "consent") in audit.erased:
             return None
         if not given:
             raise LogError(f"the record lacks the consent of {party}", member=party)
-        found.append(given[0])
+        found.append(given[0][0].hash)
     return digest("p2pmpc/consents/1", *found)
 
 
 def _check_checked(audit: Audit, certificate: Certificate, party: str) -> int | None:
     """The number of the party's `checked` entry; None when it may be an erased one."""
-    for filing, note in audit.of(party, Checked):
-        if note.session == certificate.session:
-            if note.transcript != certificate.transcript:
-                raise LogError(f"{party} had checked another transcript", member=party)
-            return filing.entry.seq
-    if not audit.has_erased(party, "checked"):
+    for filing, note in audit.about(party, Checked, certificate.session):
+        if note.transcript != certificate.transcript:
+            raise LogError(f"{party} had checked another transcript", member=party)
+        return filing.entry.seq
+    if (party, "checked") not in audit.erased:
         raise LogError(f"the record lacks the checked entry of {party}", member=party)
     return None
 
@@ -317,14 +328,13 @@ def _find_release(audit: Audit, filing: Filing, certificate: Certificate, party:
     """The number of the party's `release` entry, which the holder must have read before."""
     claim = certificate_hash(certificate)
     holder = filing.entry
-    for released, note in audit.of(party, Release):
-        if note.session == certificate.session:
-            if note.certificate_hash != claim:
-                raise LogError(f"{party} signed another certificate", member=party)
-            if not _had_read(holder, released.entry):
-                raise _wrong(holder, f"comes before it had read the release of {party}")
-            return released.entry.seq
-    if not audit.has_erased(party, "release"):
+    for released, note in audit.about(party, Release, certificate.session):
+        if note.certificate_hash != claim:
+            raise LogError(f"{party} signed another certificate", member=party)
+        if not _had_read(holder, released.entry):
+            raise _wrong(holder, f"comes before it had read the release of {party}")
+        return released.entry.seq
+    if (party, "release") not in audit.erased:
         raise LogError(f"the record lacks the release entry of {party}", member=party)
     return None
 
@@ -337,12 +347,9 @@ def _had_read(reader: Entry, other: Entry) -> bool:
 
 def _check_answered(audit: Audit, filing: Filing, note: Answered) -> None:
     entry = filing.entry
-    before = [
-        f
-        for f, released in audit.of(entry.author, Released)
-        if released.session == note.session and f.entry.seq < entry.seq
-    ]
-    if not before and not audit.has_erased(entry.author, "released"):
+    held = audit.about(entry.author, Released, note.session)
+    before = any(filing.entry.seq < entry.seq for filing, _ in held)
+    if not before and (entry.author, "released") not in audit.erased:
         raise _wrong(entry, "answers a session for which it holds no complete certificate")
 
 
@@ -360,11 +367,7 @@ def _check_receipts(audit: Audit, bundle: Bundle) -> None:
         if known is None or certificate_hash(known) != certificate_hash(receipt.certificate):
             raise LogError("a receipt's certificate is not in the record")
         read = answer_hash(session, receipt.answer_salt, receipt.answer)
-        said = [
-            note.answer_hash
-            for _, note in audit.of(bundle.exporter, Answered)
-            if note.session == session
-        ]
+        said = [n.answer_hash for _, n in audit.about(bundle.exporter, Answered, session)]
         if said and read not in said:
             raise LogError(
                 f"{bundle.exporter} recorded another answer than its receipt holds",
