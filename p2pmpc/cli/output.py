@@ -182,6 +182,4 @@ def _write_traceback(fault: Exception) -> str:
     handle, name = tempfile.mkstemp(prefix="p2pmpc-debug-", suffix=".txt")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write("".join(traceback.format_exception(fault)))
-        for words in getattr(fault, "__notes__", ()):
-            file.write(f"\n{words}\n")
     return name

@@ -118,8 +118,8 @@ def import_direction(root: Path) -> Iterator[Complaint]:
                     "imports",
                     place,
                     f"line {one.line}: {room} imports {one.name}",
-                    f"{room} may import {', '.join(sorted(MAY_IMPORT[room]))}: hand the thing in as "
-                    "an argument, or move it down to the room whose noun it is.",
+                    f"{room} may import {', '.join(sorted(MAY_IMPORT[room]))}: hand the thing in "
+                    "as an argument, or move it down to the room whose noun it is.",
                 )
 
 
