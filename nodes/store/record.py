@@ -55,6 +55,7 @@ class RecordStore:
         self._path = path
         self._lease = Lease(path.with_name(path.name + ".lock"))
         self._heads: dict[str, Head] = {}
+        self._doubtful = False  # a commit failed: what the disk holds is known after opening again
         try:
             self._open()
         except BaseException:
@@ -245,15 +246,27 @@ class RecordStore:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         """All or nothing, durable at the end. Raises StoreFailed."""
+        if self._doubtful:
+            raise StoreFailed(
+                "the record was not written: an earlier write had failed at its end",
+                file=str(self._path),
+                next="Start the node again; it checks what the disk holds.",
+            )
         with self._guarded("written"):
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._database.execute("COMMIT")
+                self._commit()
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back already
                     self._database.execute("ROLLBACK")
                 raise
+
+    def _commit(self) -> None:
+        """After a sync that failed a later one may succeed and mean nothing: this is the last."""
+        self._doubtful = True
+        self._database.execute("COMMIT")
+        self._doubtful = False
 
     @contextlib.contextmanager
     def _guarded(self, done: str) -> Iterator[None]:

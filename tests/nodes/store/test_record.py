@@ -186,6 +186,11 @@ except StoreFailed as fault:
     assert "Free some space" in fault.next, fault.next
 assert store.head("north").seq == kept - 1
 assert len(store.entries("north", 0, 10**6)) == kept
+try:
+    store.remember("key", b"value")
+    raise SystemExit("a write after a failed commit")
+except StoreFailed as fault:
+    assert "Start the node again" in fault.next, fault.next
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 store.close()
 again = RecordStore(path)
