@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def test_each_type_has_its_numbers(tmp_path):
     assert numbers(snapshot, "c") == [1, 0]
     assert numbers(snapshot, "b") == [1, 0]
     assert numbers(snapshot, "d") == [
-        (datetime.date(2020, 1, 31) - datetime.date(1970, 1, 1)).days,
+        (date(2020, 1, 31) - date(1970, 1, 1)).days,
         -1,
     ]
     assert numbers(snapshot, "t") == [3.5, 0.0]
@@ -369,11 +369,11 @@ def test_fractions_and_inexact_numbers_identify_nobody(tmp_path, value):
 def test_typed_cells_that_do_not_fit_are_refused_by_class(tmp_path):
     for cells, kind, said in (
         ([True], "number", "a boolean, not a number"),
-        ([datetime.date(2020, 1, 1)], "number", "a date, not a number"),
+        ([date(2020, 1, 1)], "number", "a date, not a number"),
         ([float("inf")], "number", "infinity"),
         ([float("inf")], "integer", "infinity"),
         ([1.5], "integer", "not a whole number"),
-        ([datetime.datetime(2020, 1, 1, 12)], "date", "time of day"),  # noqa: DTZ001  dates carry no zone
+        ([datetime(2020, 1, 1, 12)], "date", "time of day"),  # noqa: DTZ001  dates carry no zone
         ([20200131], "date", "not a date"),
         ([np.uint64(2**63)], "integer", "beyond 64 bits"),
     ):
@@ -452,14 +452,15 @@ def test_a_commitment_hides_behind_its_salt(tmp_path):
 
 WHOLE = st.integers(-(2**53), 2**53)
 FINE = st.floats(allow_nan=False, allow_infinity=False, width=64)
+# pandas does not quote a carriage return when it writes CSV, so that file would be another table
 WORDS = st.text(
-    st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs"]), max_size=8
+    st.characters(codec="utf-8", exclude_characters="\0\r", exclude_categories=["Cs"]), max_size=8
 )
-DAYS = st.dates(datetime.date(1700, 1, 1), datetime.date(2200, 1, 1))
+DAYS = st.dates(date(1700, 1, 1), date(2200, 1, 1))
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     rows=st.lists(
