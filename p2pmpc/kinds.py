@@ -25,7 +25,8 @@ OUTCOMES = ("boolean", "category", "integer")
 class Parameter:
     """One word that a statistic takes.
 
-    sort     column | columns | formula | right_side | number | numbers | whole | flag | word
+    sort     column | columns | formula | right_side | number | share | numbers | whole | flag |
+             word
     default  its value when left out; None with `needed` false means: not asked for
     types    dictionary types that its column may have; `use` what the dictionary must allow
     words    for sort word: all words; `built_words` those that are built
@@ -81,7 +82,7 @@ def _strata(*, use: str = "group") -> Parameter:
     return Parameter("strata", "column", types=GROUPS, use=use, built=False)
 
 
-CONFIDENCE = Parameter("confidence", "number", default=Decimal("0.95"), built=False)
+CONFIDENCE = Parameter("confidence", "share", default=Decimal("0.95"))
 ITERATES = _word("iterates", ("opened", "hidden"), ())
 TIME = _column("time", NUMBERS)
 EVENT = _column("event", OUTCOMES)
@@ -116,7 +117,7 @@ def _described() -> tuple[Kind, ...]:
                 Parameter("edges", "numbers", needed=True),
             ),
             built=True,
-            linked=False,
+            linked=True,
         ),
         Kind(
             "crosstab",
@@ -171,7 +172,7 @@ def _compared() -> tuple[Kind, ...]:
                 _word("levene_center", ("median", "mean"), ("median",)),
             ),
             built=True,
-            linked=False,
+            linked=True,
         ),
         Kind("mann_whitney", ranks, built=False, linked=False),
         Kind("kruskal_wallis", ranks, built=False, linked=False),

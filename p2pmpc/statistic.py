@@ -140,6 +140,14 @@ def _take_number(value: object, field: str, declared: Parameter) -> Value:
     return number(value, field)
 
 
+def _take_share(value: object, field: str, declared: Parameter) -> Value:
+    del declared
+    found = number(value, field)
+    if not 0 < found < 1:
+        raise wrong(field, "must be between 0 and 1", "For example 0.95.")
+    return found
+
+
 def _take_numbers(value: object, field: str, declared: Parameter) -> Value:
     del declared
     if isinstance(value, str) or not isinstance(value, Iterable):
@@ -211,6 +219,7 @@ def _take_formula(value: object, field: str, declared: Parameter) -> Value:
 
 
 SORTS = {
+    "share": _take_share,
     "column": _take_column,
     "columns": _take_columns,
     "formula": _take_formula,

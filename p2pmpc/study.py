@@ -262,15 +262,12 @@ class Study:
             found.append("optional in [data]")
         if self.privacy.mechanism != "none":
             found.append(f'mechanism = "{self.privacy.mechanism}"')
-        if self.link is not None:
-            if not self.link.count_once:
-                found.append("count_once = false")
-            if {alias.name for alias in self.data} == set(self.link.tables):
-                found += [
-                    f"{one.kind} over linked tables"
-                    for one in self.statistics
-                    if not KINDS[one.kind].linked
-                ]
+        if self.link is not None and {one.name for one in self.data} == set(self.link.tables):
+            found += [
+                f"{one.kind} over linked tables"
+                for one in self.statistics
+                if not KINDS[one.kind].linked
+            ]
         return found
 
     @cached_property

@@ -4,7 +4,7 @@ import pytest
 
 from p2pmpc.catalogue import MEMBERS_RULE, USE_RULE, resolve
 from p2pmpc.dictionary import parse_dictionary
-from p2pmpc.errors import BadStudy, Mismatch, NotBuilt, Refused
+from p2pmpc.errors import BadStudy, Mismatch, Refused
 from p2pmpc.policy import DEFAULT, REHEARSAL, parse_policy
 from p2pmpc.study import parse_study
 
@@ -248,8 +248,8 @@ def test_a_table_outside_the_link_is_pooled():
         'kind = "histogram"\ncolumn = "more.age"\nedges = [0, 50, 100]', study=study
     ).statistics
     assert (one.aliases, one.linked) == (("more",), False)
-    with pytest.raises(NotBuilt, match="histogram over linked"):
-        linked('kind = "histogram"\ncolumn = "ldh"\nedges = [0, 500]', study=study)
+    (one,) = linked('kind = "histogram"\ncolumn = "ldh"\nedges = [0, 500]', study=study).statistics
+    assert (set(one.aliases), one.linked) == ({"patients", "labs"}, True)
 
 
 # --- where ---
