@@ -39,7 +39,7 @@ ROUNDS = (
 Bits = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 EVERY = np.uint64(0xFFFFFFFFFFFFFFFF)
-BITS_MAX = 64
+BITS_MAX = 64  # shares are compared in their low word
 
 
 def at_least(seat: Seat, values: Elements, thresholds: Sequence[int], bits: int) -> Protocol[Bits]:
@@ -47,8 +47,9 @@ def at_least(seat: Seat, values: Elements, thresholds: Sequence[int], bits: int)
 
     values  (m, words), additively shared; value and threshold in [0, 2^(bits - 1)), or at least
             value - threshold in [-2^(bits - 1), 2^(bits - 1)); bits from 2 to 64
+    Raises ValueError for other bits.
     """
-    assert 2 <= bits <= BITS_MAX
+    _check_bits(bits, 2)
     low = np.ascontiguousarray(values[:, 0])
     if seat.index == 0:
         low = low - np.array([t % (1 << BITS_MAX) for t in thresholds], dtype=np.uint64)
@@ -65,7 +66,7 @@ def is_zero(seat: Seat, values: Elements, bits: int) -> Protocol[Bits]:
 
     x + y - 1 = -1 exactly when x and y, the addends of value - 1, differ in every bit.
     """
-    assert 1 <= bits <= BITS_MAX
+    _check_bits(bits, 1)
     low = np.ascontiguousarray(values[:, 0])
     if seat.index == 0:
         low = low - np.ones_like(low)
@@ -81,6 +82,7 @@ def equal_words(seat: Seat, mine: Words, length: int) -> Protocol[Bits]:
 
     mine  uint64 (rows,), this party's own words
     """
+    _check_bits(length, 1)
     if len(seat.parties) != 2:
         raise ValueError("equality of words is a protocol of two parties")
     slices = slice_words(mine, length)
@@ -111,6 +113,11 @@ def either(seat: Seat, x: Bits, y: Bits) -> Protocol[Bits]:
     triples = yield from and_triples(seat, 64 * len(left))
     both = yield from and_words(seat, left, right, triples)
     return unpack(left ^ right ^ both, x.size).reshape(x.shape)
+
+
+def _check_bits(bits: int, fewest: int) -> None:
+    if not fewest <= bits <= BITS_MAX:
+        raise ValueError(f"numbers of {bits} bits cannot be compared, only {fewest} to {BITS_MAX}")
 
 
 def _negated(seat: Seat, bits: Bits) -> Bits:

@@ -4,8 +4,8 @@ What       Output row o holds input row permutation[o], or zeros where permutati
            and bits travel together.
 Against    honest-but-curious parties, n - 1 of whom may collude: the others see only the OT
            extension's messages, the owner only values masked by strings that it did not choose.
-Rounds     for each group of layers of at most 2^19 switches 1 + the parts of its corrections (2 for
-           up to 2^15 rows); the same once more for the rows that become zero.
+Rounds     for each group of layers, whose strings have at most 2^22 words, 1 + the parts of its
+           corrections (2 at best); the same once more for the rows that become zero.
 Bytes      for N rows, N the next power of two of the larger row count, from the owner to each peer
            16 (N log2 N - N / 2 + rows_out); to the owner 8 words of a row for each of those.
 Source     network: Benes 1964, routed by Opferman and Tsao-Wu 1971; switches over OT: Mohassel and
@@ -43,7 +43,7 @@ ROUNDS = (
 Bits = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.int64]
-SWITCHES_MAX = 1 << 19  # held at a time: their strings stay below some hundred MiB
+WORDS_MAX = 1 << 22  # of strings held at a time: 32 MiB a peer, thrice; or those of one layer
 ZERO_ROW = -1
 
 
@@ -113,7 +113,7 @@ def permute(
     if permutation is not None:
         complete, kept = _complete(permutation, rows_in, rows_out, size)
         (controls,) = yield [Compute("permutation.switches", (complete,), size)]
-    for layers in _groups(size):
+    for layers in _groups(size, table.words):
         rows = yield from _cross(table, size, layers, controls, rows)
     rows = yield from _keep(table, kept, rows.part(slice(0, rows_out)))
     return rows.values, unpack(rows.bits, bits.shape[1])
@@ -159,10 +159,10 @@ register("permutation.switches", switches, _switches_portable, "one row")
 # ---- the network ---------------------------------------------------------------------------------
 
 
-def _groups(size: int) -> Iterator[range]:
-    """Runs of layers whose switches are held at a time."""
+def _groups(size: int, words: int) -> Iterator[range]:
+    """Runs of layers whose strings are held at a time."""
     layers = 2 * (size.bit_length() - 1) - 1
-    step = max(1, SWITCHES_MAX // (size // 2))
+    step = max(1, WORDS_MAX // max(1, words * size // 2))
     for first in range(0, layers, step):
         yield range(first, min(first + step, layers))
 

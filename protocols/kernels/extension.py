@@ -22,28 +22,38 @@ Octets = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 ROW_BITS = 128  # base OTs of one direction, and bits of a correlated row
 AES_BYTES = 16
+ROWS_IN_CACHE = 1 << 13  # 128 KiB of rows, hashed before they leave the cache
 
 
 def columns(keys: Octets, start: int, width: int) -> Words:
     """(m, width) words of keystream, one AES key of (m, 16) a row, from counter block `start`."""
     zeros = bytes(8 * width)
     counter = modes.CTR(start.to_bytes(AES_BYTES, "big"))
-    out = np.empty((len(keys), width), dtype=np.uint64)
+    flat = np.empty(len(keys) * width + 2, dtype="<u8")  # the cipher wants a block to spare
     for row, key in enumerate(keys):
-        stream = Cipher(algorithms.AES(key.tobytes()), counter).encryptor().update(zeros)
-        out[row] = np.frombuffer(stream, dtype="<u8")
-    return out
+        target = flat[row * width : (row + 1) * width + 2]
+        stream = Cipher(algorithms.AES(key.tobytes()), counter).encryptor()
+        stream.update_into(zeros, target.data.cast("B"))
+    return flat[:-2].reshape(len(keys), width).astype(np.uint64, copy=False)
 
 
 def strings(rows: Words, hash_keys: Octets, words: int) -> Words:
     """(n, words) words of H of each correlated row (n, 2), two words a hash key."""
-    data = np.ascontiguousarray(rows).astype("<u8", copy=False).tobytes()
     out = np.empty((len(rows), words), dtype=np.uint64)
-    for block, key in enumerate(hash_keys):
-        cipher = Cipher(algorithms.AES(key.tobytes()), modes.ECB())  # noqa: S305  a permutation
-        hashed = np.frombuffer(cipher.encryptor().update(data), dtype="<u8").reshape(-1, 2) ^ rows
-        first = 2 * block
-        out[:, first : first + 2] = hashed[:, : words - first]
+    plain = np.ascontiguousarray(rows).astype("<u8", copy=False)
+    hashed = np.empty(2 * ROWS_IN_CACHE + 2, dtype="<u8")  # the cipher wants a block to spare
+    ciphers = [
+        Cipher(algorithms.AES(key.tobytes()), modes.ECB()).encryptor()  # noqa: S305  a permutation
+        for key in hash_keys
+    ]
+    for start in range(0, len(rows), ROWS_IN_CACHE):
+        part = plain[start : start + ROWS_IN_CACHE]
+        for block, cipher in enumerate(ciphers):
+            cipher.update_into(part.data.cast("B"), hashed.data.cast("B"))
+            whole = hashed[: 2 * len(part)].reshape(-1, 2)
+            take = min(2, words - 2 * block)
+            target = out[start : start + len(part), 2 * block : 2 * block + take]
+            np.bitwise_xor(whole[:, :take], part[:, :take], out=target)
     return out
 
 
@@ -66,8 +76,10 @@ def receive_portable(
 
 
 def _receiver_columns(keys: Octets, choices: Words, start: int) -> tuple[Words, Words]:
-    zero, one = (columns(half, start, len(choices)) for half in keys)
-    return zero, zero ^ one ^ choices
+    zero, message = (columns(half, start, len(choices)) for half in keys)
+    message ^= zero
+    message ^= choices
+    return zero, message
 
 
 def send(
@@ -93,7 +105,9 @@ def _sender_columns(keys: tuple[Octets, Words], message: Words, start: int) -> W
     base, secret = keys
     bits = (secret[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
     masks = np.uint64(0) - bits.reshape(ROW_BITS, 1)
-    return columns(base, start, message.shape[1]) ^ (message & masks)
+    made = columns(base, start, message.shape[1])
+    made ^= message & masks
+    return made
 
 
 register("extension.receive", receive, receive_portable, "one OT")

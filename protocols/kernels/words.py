@@ -13,7 +13,7 @@ __all__ = ["multiply_high", "sum_with_carry"]
 Words = npt.NDArray[np.uint64]
 LOW = np.uint64(0xFFFFFFFF)
 HALF = np.uint64(32)
-LIMB_ROWS_MAX = 1 << 32  # sums of 32-bit limbs stay below 2^64
+LIMB_ROWS_MAX = (1 << 32) - 1  # sums of 32-bit limbs stay below 2^64
 
 
 def multiply_high(x: Words, y: Words) -> Words:
@@ -27,8 +27,9 @@ def multiply_high(x: Words, y: Words) -> Words:
 
 
 def sum_with_carry(x: Words, axis: int) -> tuple[Words, Words]:
-    """The low and high words of the exact sums along an axis shorter than 2^32."""
-    assert x.shape[axis] < LIMB_ROWS_MAX
+    """The low and high words of the exact sums along an axis of at most 2^32 - 1."""
+    if x.shape[axis] > LIMB_ROWS_MAX:
+        raise ValueError(f"a sum of {x.shape[axis]} words could lose a carry")
     low = np.atleast_1d((x & LOW).sum(axis=axis, dtype=np.uint64))
     high = np.atleast_1d((x >> HALF).sum(axis=axis, dtype=np.uint64))
     upper = high + (low >> HALF)

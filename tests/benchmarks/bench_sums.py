@@ -69,13 +69,13 @@ def linked(words):
 
 
 def bases():
+    table = connected(2)
     trace = Trace()
     uses = iter(range(1000))
 
     def secure():
         label = f"bases {next(uses)}"
-        table = {p: s.fork(label) for p, s in connected(2).items()}
-        play({p: connect(s) for p, s in table.items()}, trace)
+        play({p: connect(s.fork(label)) for p, s in table.items()}, trace)
 
     report("connect, 2 parties", secure, 256, trace, "", 0.0)
 

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from protocols.arithmetic import (
+    WIDTH_MAX,
     and_bits,
     bits_to_ring,
     cross_sums,
@@ -136,7 +137,7 @@ def test_cross_sums_in_many_blocks_are_the_same(connected, shares, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("value", "width"), [(4, 2), (-1, 2), (2, -2), (-3, -2), (0, 65), (0, 0), (0, -65)]
+    ("value", "width"), [(4, 2), (-1, 2), (2, -2), (-3, -2), (0, WIDTH_MAX + 1), (0, 0), (0, -65)]
 )
 def test_an_integer_outside_its_width_is_refused_before_anything_is_said(connected, value, width):
     ring = Ring(1)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protocols.comparison import all_of, at_least, either, equal_words, is_zero
+from protocols.comparison import BITS_MAX, all_of, at_least, either, equal_words, is_zero
 from protocols.party import Trace, play
 from protocols.ring import Ring
 
@@ -83,6 +83,18 @@ def test_all_of_a_group_and_either_of_two(connected, shares, count):
     left, right = shares.split_bits(x, count), shares.split_bits(y, count)
     found = play({p: either(s.fork("or"), left[p], right[p]) for p, s in seats.items()})
     assert np.array_equal(shares.join_bits(found), x | y)
+
+
+@pytest.mark.parametrize("bits", [0, BITS_MAX + 1])
+def test_more_bits_than_a_word_has_are_refused(connected, bits):
+    seat, values = connected(2)["a"], Ring(2).zeros((1,))
+    for protocol in (
+        at_least(seat, values, [1], bits),
+        is_zero(seat, values, bits),
+        equal_words(seat, values[:, 0], bits),
+    ):
+        with pytest.raises(ValueError, match="cannot be compared"):
+            next(protocol)
 
 
 def test_no_groups_and_no_values_give_no_bits(connected):

@@ -86,7 +86,7 @@ def test_numbers_alone_or_bits_alone_may_move(connected, shares, columns, bits):
 
 
 def test_layers_in_several_groups_give_the_same_rows(connected, shares, monkeypatch):
-    monkeypatch.setattr("protocols.permutation.SWITCHES_MAX", 20)
+    monkeypatch.setattr("protocols.permutation.WORDS_MAX", 40)
     order = np.random.default_rng(8).permutation(16)
     values, bits = np.arange(16)[:, None], np.zeros((16, 1), np.uint8)
     moved, _ = run(connected(2), shares, Ring(1), "b", order, values, bits)

@@ -11,7 +11,7 @@ from protocols.kernels.bits import pack, slice_words, transpose, transpose_porta
 from protocols.kernels.curve import choose, offer, unlock, valid_points
 from protocols.kernels.extension import receive, receive_portable, send, send_portable
 from protocols.kernels.registry import KERNELS
-from protocols.kernels.words import multiply_high, sum_with_carry
+from protocols.kernels.words import LIMB_ROWS_MAX, multiply_high, sum_with_carry
 
 
 def words(rng, *shape):
@@ -49,6 +49,12 @@ def test_the_high_word_of_a_product_is_exact(x, y):
 def test_the_carry_of_a_sum_is_exact(values):
     low, high = sum_with_carry(np.array(values, np.uint64)[:, None], 0)
     assert int(low[0]) + (int(high[0]) << 64) == sum(values)
+
+
+def test_a_sum_that_could_lose_a_carry_is_refused():
+    endless = np.broadcast_to(np.zeros((1, 1), np.uint64), (LIMB_ROWS_MAX + 1, 1))
+    with pytest.raises(ValueError, match="lose a carry"):
+        sum_with_carry(endless, 0)
 
 
 @pytest.mark.parametrize("string_words", [1, 2, 3, 5])
