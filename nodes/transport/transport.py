@@ -185,7 +185,7 @@ class Transport:
             raise LocalError(f"the message {name!r} is larger than one mail may be")
         outgoing = self._outgoing(session, peer)
         async with outgoing.order:
-            while not outgoing.ended and not outgoing.outbox.has_room(len(data)):
+            while self._must_wait(session, outgoing, len(data)):
                 outgoing.changed.clear()
                 await outgoing.changed.wait()
             if session not in self._office.parties:
@@ -195,6 +195,10 @@ class Transport:
             outgoing.outbox.put(name, data)
         self._peer(peer).wake(session)
         self._pump(peer)
+
+    def _must_wait(self, session: bytes, outgoing: Outgoing, size: int) -> bool:
+        hopeless = outgoing.ended or session not in self._office.parties
+        return not hopeless and not outgoing.outbox.has_room(size)
 
     async def close_session(self, session: bytes) -> None:
         """Nothing more is posted or delivered. What was posted is still brought to its peers.
