@@ -4,8 +4,8 @@ What       Output row o holds input row permutation[o], or zeros where permutati
            and bits travel together.
 Against    honest-but-curious parties, n - 1 of whom may collude: the others see only the OT
            extension's messages, the owner only values masked by strings that it did not choose.
-Rounds     for each group of layers, whose strings have at most 2^22 words, 1 + the parts of its
-           corrections (2 at best); the same once more for the rows that become zero.
+Rounds     for each group of layers, or block of a layer, whose strings have at most 2^22 words: 1 +
+           the parts of its corrections (2 at best); the same for the rows that become zero.
 Bytes      for N rows, N the next power of two of the larger row count, from the owner to each peer
            16 (N log2 N - N / 2 + rows_out); to the owner 8 words of a row for each of those.
 Source     network: Benes 1964, routed by Opferman and Tsao-Wu 1971; switches over OT: Mohassel and
@@ -29,7 +29,7 @@ from protocols.kernels.bits import pack, unpack, words_for
 from protocols.kernels.compiling import compiled
 from protocols.kernels.loops import route
 from protocols.kernels.registry import register
-from protocols.oblivious_transfer import Strings, random_ot
+from protocols.oblivious_transfer import Strings, blocks, random_ot
 from protocols.party import Compute, Expect, Party, Protocol, Says, Seat
 from protocols.ring import Elements, Ring
 
@@ -43,7 +43,7 @@ ROUNDS = (
 Bits = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.int64]
-WORDS_MAX = 1 << 22  # of strings held at a time: 32 MiB a peer, thrice; or those of one layer
+WORDS_MAX = 1 << 22  # of strings held at a time: 32 MiB a peer, thrice
 ZERO_ROW = -1
 
 
@@ -114,8 +114,12 @@ def permute(
         complete, kept = _complete(permutation, rows_in, rows_out, size)
         (controls,) = yield [Compute("permutation.switches", (complete,), size)]
     for layers in _groups(size, table.words):
-        rows = yield from _cross(table, size, layers, controls, rows)
-    rows = yield from _keep(table, kept, rows.part(slice(0, rows_out)))
+        if len(layers) > 1:
+            rows = yield from _cross(table, size, layers, controls, rows)
+        else:
+            settings = controls[layers.start] if controls is not None else None
+            rows = yield from _cross_one(table, _span(size, layers.start), settings, rows)
+    rows = yield from _times(table, kept, rows.part(slice(0, rows_out)))
     return rows.values, unpack(rows.bits, bits.shape[1])
 
 
@@ -176,7 +180,7 @@ def _span(size: int, layer: int) -> int:
 def _cross(
     table: _Table, size: int, layers: range, controls: Bits | None, rows: _Rows
 ) -> Protocol[_Rows]:
-    """A group of layers. All corrections of a peer follow from its strings: one message."""
+    """Several layers. All corrections of a peer follow from its strings: one message."""
     seat, half = table.seat, size // 2
     count = half * len(layers)
     settings = controls[layers.start : layers.stop].reshape(-1) if controls is not None else None
@@ -194,6 +198,13 @@ def _cross(
         moved = _received(table, settings[block], table.sub(lower, upper), arrived, block)
         rows = _join(table.add(upper, moved), table.sub(lower, moved), _span(size, layer))
     return rows
+
+
+def _cross_one(table: _Table, span: int, settings: Bits | None, rows: _Rows) -> Protocol[_Rows]:
+    """A layer by itself, of any size."""
+    upper, lower = _split(rows, span)
+    moved = yield from _times(table, settings, table.sub(lower, upper))
+    return _join(table.add(upper, moved), table.sub(lower, moved), span)
 
 
 def _strings(table: _Table, count: int, settings: Bits | None) -> Protocol[Strings]:
@@ -253,16 +264,28 @@ def _received(
     return share
 
 
-def _keep(table: _Table, kept: Bits | None, rows: _Rows) -> Protocol[_Rows]:
-    """Rows times the owner's bit: what is not kept becomes zero."""
+def _times(table: _Table, bits: Bits | None, rows: _Rows) -> Protocol[_Rows]:
+    """Rows times the owner's bits, a block at a time: no sender runs ahead of the owner."""
+    parts = [rows.part(slice(0, 0))]
+    for block in blocks(len(rows.bits), max(1, WORDS_MAX // max(1, table.words))):
+        own = bits[block] if bits is not None else None
+        parts += [(yield from _times_block(table, own, rows.part(block)))]
+    return _Rows(*(np.concatenate(column) for column in zip(*map(_columns, parts), strict=True)))
+
+
+def _columns(rows: _Rows) -> tuple[Words, Words]:
+    return rows.values, rows.bits
+
+
+def _times_block(table: _Table, bits: Bits | None, rows: _Rows) -> Protocol[_Rows]:
     count = len(rows.bits)
-    pads = yield from _strings(table, count, kept)
+    pads = yield from _strings(table, count, bits)
     expect = Expect("uint64", (count, table.words))
     whole = slice(0, count)
-    if kept is None:
+    if bits is None:
         said, share = _sent(table, pads, rows, whole)
         yield from exchange("switch", {table.owner: said}, (), expect)
         return share
     heard = yield from exchange("switch", {}, table.seat.peers, expect)
     arrived = [(pads.chosen[peer], heard[peer]) for peer in table.seat.peers]
-    return _received(table, kept, rows, arrived, whole)
+    return _received(table, bits, rows, arrived, whole)

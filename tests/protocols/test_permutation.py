@@ -5,10 +5,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protocols.party import play
+from protocols.party import Trace, play
 from protocols.permutation import permute
 from protocols.ring import Ring
 
+WORDS_MAX_NAME = "protocols.permutation.WORDS_MAX"
 FEW = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -85,12 +86,32 @@ def test_numbers_alone_or_bits_alone_may_move(connected, shares, columns, bits):
     assert np.array_equal(moved_flags, flags[order])
 
 
-def test_layers_in_several_groups_give_the_same_rows(connected, shares, monkeypatch):
-    monkeypatch.setattr("protocols.permutation.WORDS_MAX", 40)
+@pytest.mark.parametrize("most", [1, 40, 60, 500])
+def test_layers_in_groups_or_in_blocks_give_the_same_rows(connected, shares, monkeypatch, most):
+    monkeypatch.setattr(WORDS_MAX_NAME, most)
     order = np.random.default_rng(8).permutation(16)
     values, bits = np.arange(16)[:, None], np.zeros((16, 1), np.uint8)
-    moved, _ = run(connected(2), shares, Ring(1), "b", order, values, bits)
+    moved, _ = run(connected(3), shares, Ring(1), "b", order, values, bits)
     assert Ring(1).to_ints(moved) == order.tolist()
+
+
+def test_no_sender_says_more_than_the_limit_before_it_is_heard_again(connected, monkeypatch):
+    monkeypatch.setattr(WORDS_MAX_NAME, 40)
+    ring = Ring(1)
+    trace = Trace()
+    numbers, bits = ring.zeros((64, 3)), np.zeros((64, 1), np.uint8)
+    order = np.arange(64)
+    play(
+        {
+            p: permute(s, ring, "a", order if p == "a" else None, 64, 64, numbers, bits)
+            for p, s in connected(2).items()
+        },
+        trace,
+    )
+    waiting = 0
+    for _, _, name, value in trace.said:
+        waiting = 0 if name == "extend" else waiting + value.size
+        assert waiting <= 40
 
 
 @pytest.mark.parametrize("order", [[0, 0], [0, 3], [-2, 1], [0]])
