@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol as Shape
 from typing import TypeAlias
 
-from p2pmpc.errors import RemoteError, SplitView
+from p2pmpc.errors import LogError, RemoteError, SplitView
 from p2pmpc.identity import Signer
 from p2pmpc.limits import ENTRIES_BATCH_MAX, ENTRIES_BYTES_MAX
 from p2pmpc.messages import Entries, Frontier
@@ -124,6 +124,7 @@ class Feeds:
         assert self.roster is not None
         author = signed.read().author
         entry = check_entry(signed, self.roster, self.heads.get(author))
+        self._compare_heads(entry)
         content = None
         if body is not None:
             check_body(entry, body)
@@ -132,6 +133,22 @@ class Feeds:
         self._advance(known)
         self.fresh[author, entry.seq] = signed
         return known
+
+    def _compare_heads(self, entry: Entry) -> None:
+        """What the author says it has read must be what is known here: feeds vouch for each other."""
+        for author, seq, found in entry.heads:
+            head = self.heads[author]
+            known = head.hash if head.seq == seq else self._hash_at(author, seq)
+            if known != found:
+                raise LogError(
+                    f"{entry.author} has read another history of {author} than is known here",
+                    member=entry.author,
+                    next=f"Compare the records of {entry.author} and {author}: one of them has two.",
+                )
+
+    def _hash_at(self, author: str, seq: int) -> bytes:
+        fresh = self.fresh.get((author, seq))
+        return entry_hash(fresh or self.shelf.entries(author, seq, seq)[0][0])
 
     def _place_waiting(self) -> list[tuple[Filed, Known]]:
         placed: list[tuple[Filed, Known]] = []

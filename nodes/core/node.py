@@ -334,9 +334,7 @@ class Core:
         self.write("consent", Consent(study=case.id, reason=reason, rules=rules.to_bytes()))
 
     def refuse(self, case: Case, code: int, reason: str, would_pass: str) -> None:
-        self.write(
-            "refusal", Refusal(study=case.id, code=code, reason=reason, would_pass=would_pass)
-        )
+        self.write("refusal", Refusal(case.id, code, sentence(reason), sentence(would_pass)))
 
     def resolved(self, case: Case) -> Resolved:
         """The study against all descriptions and the strictest of all consented rules."""
@@ -507,7 +505,7 @@ class Core:
                     )
         self.emit(case, "ended", waited_for, why, _error(code, why, waited_for, ""))
         if self.name in case.study.parties:
-            self.write("ended", Ended(study=case.id, code=code, why=why, waited_for=waited_for))
+            self.write("ended", Ended(case.id, code, sentence(why), waited_for))
 
     # ---- looking up ----
 

@@ -362,3 +362,17 @@ def test_an_entry_whose_content_means_nothing_does_not_stop_the_next(world, stud
     world.handle("east", TimerFired("gossip"))
     world.deliver()
     run_to_start(world, study)
+
+
+def test_an_author_that_has_read_another_history_is_not_placed(world):
+    from p2pmpc.record import Head
+
+    world.deliver()
+    south = world.cores["south"].feeds
+    truth = south.heads["east"]
+    south.heads["east"] = Head(truth.seq, b"\xee" * 32, truth.lamport)
+    signed, body, _ = south.write("answered", Answered(bytes(32), bytes(32)), 1)
+    world.handle("north", Received("south", Entries(((signed, body),))))
+    refused = [e for e in world.effects("north", Emit) if e.event == "entry refused"]
+    assert "another history of east" in refused[0].text
+    assert "answered" not in kinds(world, "north", "south")
