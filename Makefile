@@ -59,7 +59,7 @@ wheel: env  ## build the wheel without a network, install it elsewhere, use it
 	cd / && PYTHONPATH=$(abspath $(SCRATCH)) $(abspath $(BIN))/python -m p2pmpc.cli explain 501 > /dev/null
 
 bench: env  ## measured figures of this machine
-	$(BIN)/python tests/benchmarks/rehearsal.py
+	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 lock: env  ## write requirements.txt anew from pyproject.toml, with hashes
 	$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes \

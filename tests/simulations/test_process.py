@@ -13,7 +13,7 @@ import pytest
 
 from p2pmpc.errors import BadData, LocalError, MemberMissing, NotFound
 from p2pmpc.folder import private_folder
-from simulations.process import end_all, start
+from simulations.process import LAST_WORDS_MAX, READY_BYTES_MAX, end_all, start
 from simulations.workers import Stop, gather
 
 NODE = """
@@ -25,6 +25,9 @@ if manner == "broken":
     sys.exit(5)
 if manner == "dies":
     sys.exit(9)
+if manner == "babbling":
+    print("x" * 100_000, end="", flush=True)
+    threading.Event().wait()
 if manner == "silent":
     threading.Event().wait()
 if manner == "deaf":
@@ -137,6 +140,25 @@ def test_a_node_that_is_never_ready_is_named_at_the_deadline(folder: Path) -> No
         one.wait_ready(time.monotonic() + 0.3)
     end_all([one])
     assert gone(one.pid)
+
+
+def test_a_ready_line_past_its_limit_is_not_read_on(folder: Path) -> None:
+    assert READY_BYTES_MAX < 100_000
+    one = started(folder, "babbling")
+    with pytest.raises(LocalError, match="something else than ready"):
+        one.wait_ready(soon())
+    end_all([one])
+    assert gone(one.pid)
+
+
+def test_last_words_end_at_their_limit(folder: Path) -> None:
+    one = started(folder)
+    one.wait_ready(soon())
+    (one.home / "node.log").write_text("a" + "x" * LAST_WORDS_MAX)
+    end_all([one])
+    words = one.last_words()
+    assert "north, ended with exit code 0" in words
+    assert "a" not in words.splitlines()[1]
 
 
 def test_a_node_that_ignores_sigterm_is_killed(folder: Path) -> None:
