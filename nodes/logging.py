@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import structlog
 
-__all__ = ["EVENTS", "FIELDS", "NUMBERS", "TEXT_MAX", "Log", "make_log", "refuse"]
+__all__ = ["EVENTS", "FIELDS", "NUMBERS", "PLACES_MAX", "TEXT_MAX", "Log", "make_log", "refuse"]
 
 Log = Any  # a structlog logger: debug, info, warning, error, exception
 

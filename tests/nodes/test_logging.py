@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import nodes
-from nodes.logging import EVENTS, FIELDS, NUMBERS, TEXT_MAX, make_log
+from nodes.logging import EVENTS, FIELDS, NUMBERS, PLACES_MAX, TEXT_MAX, make_log
 
 ROOT = Path(nodes.__file__).parents[1]
 METHODS = {"debug", "info", "warning", "error", "exception"}
@@ -108,6 +108,19 @@ def test_an_exception_shows_its_class_and_places_never_its_message(log, lines):
     assert line["fault"] == "ValueError"
     assert line["places"].startswith("test_logging.py:")
     assert "Smith" not in json.dumps(line)
+
+
+def test_the_innermost_places_of_a_deep_exception_are_named(log, lines):
+    def sink(depth):
+        return sink(depth - 1) if depth else {}["patient"]
+
+    try:
+        sink(PLACES_MAX + 1)
+    except KeyError:
+        log.exception("session fault")
+    places = lines()[0]["places"].split(" < ")
+    assert len(places) == PLACES_MAX
+    assert all(place.endswith(" sink") for place in places)
 
 
 def calls():

@@ -14,13 +14,17 @@ from nodes.transport.events import (
     Received,
     SessionUnknown,
 )
+from nodes.transport.frames import HEAD_BYTES
+from nodes.transport.link import WRITE_BUFFER_MAX
+from nodes.transport.listener import HANDSHAKES_MAX
 from nodes.transport.mail import MAIL_MAX, WINDOW_BYTES
-from nodes.transport.peer import CONTROLS_MAX
+from nodes.transport.peer import BATCH_BYTES, CONTROL_BYTES_MAX, CONTROLS_MAX
 from nodes.transport.reason import Reason
 from nodes.transport.timing import Timing
-from nodes.transport.tls import make_certificate
+from nodes.transport.tls import curious_context, make_certificate
+from nodes.transport.transport import CLOSED_TRAFFIC_MAX, STRANGERS_MAX
 from p2pmpc.errors import LocalError, NotFound, P2pmpcError
-from p2pmpc.messages import Entries, Progress
+from p2pmpc.messages import Entries, Progress, encode_message
 from p2pmpc.record import Body, SignedEntry
 
 SESSION = b"s" * 32
@@ -118,6 +122,19 @@ def test_one_control_message_too_many_for_a_peer_is_not_kept(play):
     play(story)
 
 
+def test_one_control_byte_too_many_for_a_peer_is_not_kept(play):
+    async def story(scene):
+        alpha, _ = await scene.pair()
+        body = Body(b"s" * 16, bytes(9000))
+        large = Entries(tuple((SignedEntry(b"e", b"s" * 64), body) for _ in range(100)))
+        size = len(encode_message(large)) + HEAD_BYTES
+        fitting = CONTROL_BYTES_MAX // size
+        kept = [alpha.send("beta", large) for _ in range(fitting + 1)]  # none has left yet
+        assert kept == [True] * fitting + [False]
+
+    play(story)
+
+
 def test_a_message_larger_than_a_frame_is_refused_at_its_sender(play):
     async def story(scene):
         alpha, _ = await scene.pair()
@@ -158,8 +175,6 @@ def test_a_foreign_certificate_is_refused_counted_and_named(play):
 
 def test_a_client_without_a_certificate_is_refused(play):
     async def story(scene):
-        from nodes.transport.tls import curious_context
-
         alpha = await scene.add("alpha")
         host, port = scene.addresses["alpha"].split(":")
         reader, writer = await asyncio.open_connection(
@@ -250,6 +265,37 @@ def test_the_newest_roster_applies_to_the_next_connection(play):
         seen = alpha.counts()[Reason.UNKNOWN_CERTIFICATE]
         await scene.until(lambda: alpha.counts()[Reason.UNKNOWN_CERTIFICATE] > seen)
         assert not scene.is_up("beta", "alpha")
+
+    play(story)
+
+
+def test_one_handshake_too_many_is_turned_away(play):
+    async def story(scene):
+        alpha = await scene.add("alpha")
+        host, port = scene.addresses["alpha"].split(":")
+        idle = [await asyncio.open_connection(host, int(port)) for _ in range(HANDSHAKES_MAX)]
+        await asyncio.sleep(0.05)
+        assert Reason.BUSY not in alpha.counts()
+        reader, writer = await asyncio.open_connection(host, int(port))
+        assert await reader.read() == b""
+        assert alpha.counts()[Reason.BUSY] == 1
+        for _, one in [*idle, (reader, writer)]:
+            one.transport.abort()
+
+    play(story)
+
+
+def test_refusals_are_remembered_up_to_the_limit(play):
+    async def story(scene):
+        alpha = await scene.add("alpha")
+        for number in [*range(STRANGERS_MAX), 0]:
+            alpha._refuse(Reason.UNKNOWN_CERTIFICATE, f"{number:064x}", "192.0.2.1:5")
+        alpha._refuse(Reason.UNKNOWN_CERTIFICATE, "one more", "192.0.2.1:5")
+        alpha._refuse(Reason.UNKNOWN_CERTIFICATE, f"{0:064x}", "192.0.2.1:5")
+        await asyncio.sleep(0)
+        told = [event.fingerprint for event in scene.of("alpha", PeerRefused)]
+        assert len(told) == STRANGERS_MAX + 2
+        assert told[-2:] == ["one more", f"{0:064x}"]  # the oldest was forgotten
 
     play(story)
 
@@ -470,6 +516,23 @@ def test_a_closed_sessions_mail_is_given_up_when_its_time_is_over(play):
     play(story)
 
 
+def test_byte_counts_of_closed_sessions_are_kept_up_to_the_limit(play):
+    async def story(scene):
+        alpha, _ = await scene.pair()
+        sessions = [number.to_bytes(32, "big") for number in range(CLOSED_TRAFFIC_MAX + 1)]
+        for session in sessions:
+            open_both(scene, "alpha", "beta", session=session)
+        for session in sessions[:2]:
+            await alpha.post(session, "beta", "a", b"1")
+        await scene.until(lambda: len(scene.mails("beta")) == 2)
+        for session in sessions:
+            await alpha.close_session(session)
+        await scene.until(lambda: alpha.session_bytes(sessions[0]) == 0)
+        assert alpha.session_bytes(sessions[1]) > 0
+
+    play(story)
+
+
 # ---- much mail ----
 
 
@@ -530,7 +593,7 @@ def test_memory_stays_within_the_window_when_the_peer_stalls(play, add_proxy):
         assert len(posted) == WINDOW_BYTES // len(data)
         assert outbox.in_flight == WINDOW_BYTES
         link = alpha._peers["beta"].link
-        assert link._wire.get_write_buffer_size() < 4 * 2**20
+        assert link._wire.get_write_buffer_size() <= WRITE_BUFFER_MAX + 2 * BATCH_BYTES
         proxy.passing.set()
         await task
         await scene.until(lambda: len(scene.mails("beta")) == 100, within_s=30)
