@@ -135,7 +135,7 @@ class Feeds:
         return known
 
     def _compare_heads(self, entry: Entry) -> None:
-        """What the author says it has read must be what is known here: feeds vouch for each other."""
+        """What the author has read must be what is known here: feeds vouch for each other."""
         for author, seq, found in entry.heads:
             head = self.heads[author]
             known = head.hash if head.seq == seq else self._hash_at(author, seq)
@@ -143,7 +143,7 @@ class Feeds:
                 raise LogError(
                     f"{entry.author} has read another history of {author} than is known here",
                     member=entry.author,
-                    next=f"Compare the records of {entry.author} and {author}: one of them has two.",
+                    next=f"Compare the records of {entry.author} and {author}: one has two.",
                 )
 
     def _hash_at(self, author: str, seq: int) -> bytes:

@@ -1,4 +1,4 @@
-"""A whole study among parties in one process: equal to the plain tables, and silent about the rest."""
+"""A whole study in one process: equal to the plain tables, and silent about the rest."""
 
 from dataclasses import replace
 from fractions import Fraction
