@@ -59,7 +59,6 @@ ROUNDS = (
 )
 WORDS = 2  # every cell is shared in Z_2^128, which certificates and receipts speak of
 SPARE_BITS = 2  # a sign, and a threshold may lie one above the largest count
-COMPARE_BITS_MAX = 64
 ANSWER = Ring(WORDS)
 
 Bits = npt.NDArray[np.uint8]
@@ -345,7 +344,7 @@ def _verdicts(
     if not checks:
         return {name: np.array([always], dtype=np.uint8) for name, _ in units}
     sums = np.stack([ANSWER.sum(cells[name][list(check.cells)], axis=0) for name, check in checks])
-    bits = min(COMPARE_BITS_MAX, SPARE_BITS + max(one.count_bits for one in plan.plans))
+    bits = SPARE_BITS + max(one.count_bits for one in plan.plans)
     passing = yield from _compare(seat, sums, [check for _, check in checks], bits)
     groups = [[k for k, (owner, _) in enumerate(checks) if owner == name] for name, _ in units]
     verdicts = yield from named("all", all_of(seat.fork("all"), passing, groups))

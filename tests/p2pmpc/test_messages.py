@@ -201,3 +201,11 @@ def test_a_mails_claim_binds_session_receiver_name_number_and_content():
         mail_claim(S, "southa", "", 0, H),
     }
     assert len(claims) == 7
+
+
+def test_a_mail_holds_as_much_as_a_protocols_message_and_no_more():
+    from p2pmpc.limits import MESSAGE_BYTES_MAX
+
+    assert MAIL_BYTES_MAX == MESSAGE_BYTES_MAX
+    with pytest.raises(P2pmpcError):
+        encode_message(Mail(bytes(32), "open", 0, True, MESSAGE_BYTES_MAX + 1, b"", bytes(64)))
