@@ -41,7 +41,7 @@ class ColumnarFile:
                 columns = [self._coded(n, batch.column(batch.schema.names.index(n))) for n in names]
                 yield RawBatch(first_row, batch.num_rows, tuple(columns))
                 first_row += batch.num_rows
-        except (pa.ArrowException, OSError):
+        except (pa.ArrowException, OSError, ValueError):
             raise _damaged(self.path, first_row) from None
 
     def _coded(self, name: str, array: Any) -> RawColumn:
@@ -83,9 +83,9 @@ def open_columnar(path: Path) -> RawTable:
 
     try:
         file = parquet.ParquetFile(path)
-    except (pa.ArrowException, OSError):
+        names = [name.strip() for name in file.schema_arrow.names]
+    except (pa.ArrowException, OSError, ValueError):  # ValueError: a name that is not UTF-8
         raise _damaged(path, None) from None
-    names = [name.strip() for name in file.schema_arrow.names]
     for place, name in enumerate(names, 1):
         if not name or names.count(name) > 1:
             raise BadData(

@@ -133,11 +133,7 @@ def _first_bytes(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if path.is_dir():
-            raise BadData(
-                f"{path} is a folder, not a file",
-                next="name the CSV or Parquet file itself",
-                file=str(path),
-            )
+            raise _unusable(path, "is a folder, not a file", "name the CSV or Parquet file itself")
         with path.open("rb") as file:
             start = file.read(8)
     except FileNotFoundError:
@@ -145,29 +141,21 @@ def _first_bytes(path: Path) -> bytes:
             f"there is no file {path}", next="check the path, it is taken from here", file=str(path)
         ) from None
     except PermissionError:
-        raise BadData(
-            f"{path} may not be read by this user",
-            next=f"give the user that runs the node the right to read it, e.g. chmod u+r {path}",
-            file=str(path),
-        ) from None
+        action = f"give the user that runs the node the right to read it: chmod u+r {path}"
+        raise _unusable(path, "may not be read by this user", action) from None
     except (OSError, ValueError) as fault:
         reason = getattr(fault, "strerror", None) or "its name is not a path"
-        raise BadData(
-            f"{path} cannot be read: {reason}", next="check the path and the disk", file=str(path)
-        ) from None
+        raise _unusable(path, f"cannot be read: {reason}", "check the path and the disk") from None
     if size > FILE_BYTES_MAX:
-        raise BadData(
-            f"{path.name} is larger than {FILE_BYTES_MAX >> 30} GiB",
-            next="hand in Parquet, or only the columns that studies need",
-            file=str(path),
-        )
+        what = f"is larger than {FILE_BYTES_MAX >> 30} GiB"
+        raise _unusable(path, what, "hand in Parquet, or only the columns that studies need")
     if size == 0:
-        raise BadData(
-            f"{path.name} is empty",
-            next="the first line must hold the column names",
-            file=str(path),
-        )
+        raise _unusable(path, "is empty", "the first line must hold the column names")
     return start
+
+
+def _unusable(path: Path, what: str, action: str) -> BadData:
+    return BadData(f"{path.name} {what}", next=action, file=str(path))
 
 
 ARCHIVES = (
@@ -181,8 +169,5 @@ ARCHIVES = (
 def _refuse_archives(path: Path, start: bytes) -> None:
     for mark, what in ARCHIVES:
         if start.startswith(mark):
-            raise BadData(
-                f"{path.name} is {what}, neither CSV nor Parquet",
-                next="save the table as CSV (UTF-8) or Parquet",
-                file=str(path),
-            )
+            action = "save the table as CSV (UTF-8) or Parquet"
+            raise _unusable(path, f"is {what}, neither CSV nor Parquet", action)

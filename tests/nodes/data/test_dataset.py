@@ -17,6 +17,7 @@ from p2pmpc.dictionary import Column, Dictionary
 from p2pmpc.errors import BadData, NotFound
 
 SECRET = "Xanthippe-4711"
+SPECIFICATION = Path(__file__).parents[3] / "nodes" / "data" / "dataset.md"
 
 
 def column(kind: str, name: str = "age", role: str = "sensitive", **facts: object) -> Column:
@@ -440,6 +441,19 @@ def test_text_boundaries_are_part_of_the_root(tmp_path):
     kind = column("text")
     texts = [f"age,b\n{a},1\n{b},1\n" for a, b in (("ab", "c"), ("a", "bc"), ("abc", ""))]
     assert len({loaded(tmp_path, text, kind).root for text in texts}) == 3
+
+
+def test_the_root_and_commitment_of_the_specification(tmp_path):
+    snapshot = loaded(
+        tmp_path,
+        "age,sex,id\n61,f,007\n,m,\n",
+        column("integer"),
+        column("category", "sex", levels=("f", "m")),
+        column("identifier", "id"),
+    )
+    written_down = SPECIFICATION.read_text(encoding="utf-8")
+    assert f"root                    {snapshot.root.hex()}" in written_down
+    assert f"commitment, salt 0^16   {snapshot.commitment(bytes(16)).hex()}" in written_down
 
 
 def test_a_commitment_hides_behind_its_salt(tmp_path):
