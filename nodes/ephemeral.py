@@ -73,7 +73,7 @@ async def _wire(settings: Settings, keys: SecretKeys, home: Path) -> Node:
         check=check,
         on_event=lambda event: nodes[0].on_transport(event),  # noqa: PLW0108  made later
         clock=time.monotonic,
-        settings=Timing(),
+        settings=Timing(linger_s=settings.link_grace_s),
     )
     port = await transport.listen(settings.listen_host, settings.listen_port)
     address = settings.advertise or f"{settings.listen_host}:{port}"

@@ -50,6 +50,7 @@ from nodes.transport.transport import (
     LinkDown,
     LinkUp,
     MailIn,
+    MailRefused,
     MemberAddress,
     PeerRefused,
     SessionUnknown,
@@ -178,7 +179,7 @@ class Node:
                 self.log.info("link up", peer=peer)
                 self.take_safely(LinkMade(peer))
             case LinkDown(peer):
-                self.log.info("link down", peer=peer)
+                self.log.info("link down", peer=peer, reason=event.reason)
                 self.take_safely(LinkLost(peer, event.reason))
             case MessageIn(peer, message):
                 self.take_safely(Received(peer, message))
@@ -188,7 +189,11 @@ class Node:
             case SessionUnknown(session, peer):
                 self.lost_session(session, peer)
             case PeerRefused():
-                self.log.warning("peer refused", what=event.what)
+                self.log.warning("peer refused", what=event.what, fingerprint=event.fingerprint)
+            case MailRefused(session, peer):
+                self.log.warning("mail refused", peer=peer)
+                if session in self.running:
+                    self.take_safely(SessionStopped(session, 404, event.reason, peer, ""))
 
     def lost_session(self, session: bytes, peer: str) -> None:
         if session in self.running:
@@ -325,10 +330,12 @@ class Node:
         assert self.core.feeds.roster is not None
         return self.core.feeds.roster.network.hex()
 
-    async def add_data(self, paths: tuple[str, ...], dictionary: bytes) -> dict[str, Any]:
+    async def add_data(
+        self, paths: tuple[str, ...], dictionary: bytes, encoding: str | None
+    ) -> dict[str, Any]:
         self.alive()
         described = Dictionary.from_bytes(dictionary)
-        facts = await self.engine.load_dataset(described, paths)
+        facts = await self.engine.load_dataset(described, paths, encoding)
         self.take(DatasetAdded(described, facts.commitment))
         return {"rows": facts.rows, "notes": list(facts.notes)}
 

@@ -6,9 +6,10 @@ decoding, encoding again and comparing: a second spelling of the same value is m
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,6 +19,12 @@ __all__ = ["decode", "decode_text", "digest", "encode", "encode_text"]
 
 T = TypeVar("T")
 _encoder = msgspec.msgpack.Encoder()
+
+
+@functools.cache
+def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+    """Making one costs fifty times as much as using it."""
+    return msgspec.msgpack.Decoder(kind, strict=True)
 
 
 def encode(value: msgspec.Struct) -> bytes:
@@ -34,7 +41,7 @@ def decode(
 ) -> T:
     """Parse strictly. Raises `error` naming `what` when the bytes are not its one encoding."""
     try:
-        value: T = msgspec.msgpack.decode(data, type=kind, strict=True)
+        value: T = _decoder(kind).decode(data)
     except (msgspec.DecodeError, ValueError) as fault:
         raise error(f"{what} cannot be read: {fault}", member=member) from None
     if _encoder.encode(value) != data:

@@ -44,11 +44,18 @@ class LocalEngine:
     def __repr__(self) -> str:
         return f"LocalEngine({self._member}, {len(self._snapshots)} data sets)"
 
-    async def load_dataset(self, dictionary: Dictionary, paths: tuple[str, ...]) -> DatasetFacts:
-        """Read and check; nothing is kept unless all of it is sound. Raises BadData."""
+    async def load_dataset(
+        self, dictionary: Dictionary, paths: tuple[str, ...], encoding: str | None
+    ) -> DatasetFacts:
+        """Read and check; nothing is kept unless all of it is sound. Raises BadData.
+
+        encoding  "latin-1" on request; None finds out which of the Unicode ones it is
+        """
         loop = asyncio.get_running_loop()
         files = [Path(path) for path in paths]
-        snapshot = await loop.run_in_executor(self.threads, load, files, dictionary, self._member)
+        snapshot = await loop.run_in_executor(
+            self.threads, load, files, dictionary, self._member, encoding
+        )
         self._snapshots[dictionary.name] = snapshot
         commitment = snapshot.commitment(self._randomness(SALT_BYTES))
         return DatasetFacts(snapshot.rows, tuple(snapshot.notes), commitment)

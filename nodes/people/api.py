@@ -66,7 +66,9 @@ class People:
 
     async def _data(self, request: Request) -> dict[str, Any]:
         return await self._node.add_data(
-            tuple(_field(request, "paths", list)), _bytes(_field(request, "dictionary", str))
+            tuple(_field(request, "paths", list)),
+            _bytes(_field(request, "dictionary", str)),
+            _field(request, "encoding", str) if "encoding" in request.body else None,
         )
 
     async def _policy(self, request: Request) -> dict[str, Any]:
