@@ -41,7 +41,7 @@ def decode(
 ) -> T:
     """Parse strictly. Raises `error` naming `what` when the bytes are not its one encoding."""
     try:
-        value: T = _decoder(kind).decode(data)
+        value: T = _decoder(kind).decode(data)  # type: ignore[arg-type]
     except (msgspec.DecodeError, ValueError) as fault:
         raise error(f"{what} cannot be read: {fault}", member=member) from None
     if _encoder.encode(value) != data:
