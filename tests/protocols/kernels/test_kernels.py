@@ -1,5 +1,8 @@
 """Compiled kernels give the bytes of their portable twins; the twins are right."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -115,6 +118,14 @@ def test_the_switches_of_a_network_make_the_permutation(order):
     assert cross(found, np.arange(len(order))).tolist() == list(order)
     twin = KERNELS["permutation.switches"].portable(permutation)
     assert found.tobytes() == twin.tobytes()
+
+
+def test_importing_the_protocols_does_not_import_the_compiler():
+    program = (
+        "import sys, protocols.arithmetic, protocols.comparison, protocols.permutation;"
+        "import protocols.release; sys.exit('numba' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_every_kernel_has_a_twin_and_a_unit():
