@@ -18,6 +18,7 @@ __all__ = ["pack", "slice_words", "transpose", "transpose_portable", "unpack", "
 Bits = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 SIDE = 64
+SMALL_WORDS = 512  # up to here loading the compiler costs more than it saves
 MASKS = (
     (32, 0x00000000FFFFFFFF),
     (16, 0x0000FFFF0000FFFF),
@@ -51,6 +52,8 @@ def unpack(words: Words, count: int) -> Bits:
 def transpose(matrix: Words) -> Words:
     """128 rows of n bits, (128, n / 64) words, to n rows of 128 bits, (n, 2) words."""
     assert matrix.shape[0] == 2 * SIDE
+    if matrix.shape[1] <= SMALL_WORDS:
+        return transpose_portable(matrix)
     out = np.empty((SIDE * matrix.shape[1], 2), dtype=np.uint64)
     compiled("transpose_halves")(np.ascontiguousarray(matrix), out)
     return out

@@ -11,15 +11,19 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["compiled"]
+__all__ = ["compile_loop", "compiled"]
 
 
 @functools.cache
 def compiled(name: str) -> Callable[..., Any]:
-    """The named loop of `protocols.kernels.loops`, compiled; it releases the interpreter's lock."""
+    """The named loop of `protocols.kernels.loops`, compiled."""
     from protocols.kernels import loops
 
-    plain: Callable[..., Any] = getattr(loops, name)
+    return compile_loop(getattr(loops, name))
+
+
+def compile_loop(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """This loop compiled, releasing the interpreter's lock; itself where no compiler is."""
     try:
         import numba
     except ImportError:

@@ -8,14 +8,16 @@ and the moment of a reply) depends on them only through this jitter.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-__all__ = ["COMPILED", "PORTABLE", "Loops"]
+from protocols.kernels.compiling import compile_loop
+
+__all__ = ["PORTABLE", "Loops", "compiled_loops"]
 
 
 def _place_items(positions: Any, bins: int, steps_max: int) -> Any:
@@ -130,9 +132,6 @@ def _decode_rows(positions: Any, dense: Any, table: Any, sparse: int) -> Any:
     return values
 
 
-_compile = njit(nogil=True, cache=True)
-
-
 @dataclass(frozen=True, slots=True)
 class Loops:
     """One version of the loops: compiled, or plain Python."""
@@ -143,7 +142,15 @@ class Loops:
     decode: Callable[..., Any]
 
 
-COMPILED = Loops(
-    _compile(_place_items), _compile(_peel_rows), _compile(_fill_columns), _compile(_decode_rows)
-)
 PORTABLE = Loops(_place_items, _peel_rows, _fill_columns, _decode_rows)
+
+
+@functools.cache
+def compiled_loops() -> Loops:
+    """The compiled version, made when first used: importing must not import the compiler."""
+    return Loops(
+        compile_loop(_place_items),
+        compile_loop(_peel_rows),
+        compile_loop(_fill_columns),
+        compile_loop(_decode_rows),
+    )

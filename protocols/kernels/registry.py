@@ -24,9 +24,7 @@ class Kernel:
 KERNELS: dict[str, Kernel] = {}
 
 
-def register(
-    name: str, run: Callable[..., Any], portable: Callable[..., Any], unit: str
-) -> None:
+def register(name: str, run: Callable[..., Any], portable: Callable[..., Any], unit: str) -> None:
     """Add a kernel. A name is registered once."""
     assert name not in KERNELS, f"kernel {name} is registered twice"
     KERNELS[name] = Kernel(name, run, portable, unit)

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from protocols.kernels.okvs import COMPILED, Loops
+from protocols.kernels.okvs import Loops, compiled_loops
 
 __all__ = [
     "CLASS_MAX",
@@ -84,7 +84,7 @@ def candidate_bins(digests: Digests, seed: bytes, bins: int) -> Indexes:
     return places
 
 
-def place_keys(candidates: Indexes, bins: int, loops: Loops = COMPILED) -> Indexes | None:
+def place_keys(candidates: Indexes, bins: int, loops: Loops | None = None) -> Indexes | None:
     """int64 (n,): the function (0, 1, 2) whose bin each key takes; None when this seed fails."""
-    choice: Indexes = loops.place(candidates, bins, STEPS_MAX)
+    choice: Indexes = (loops or compiled_loops()).place(candidates, bins, STEPS_MAX)
     return None if np.any(choice < 0) else choice

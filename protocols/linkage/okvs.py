@@ -25,7 +25,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from protocols.kernels.okvs import COMPILED, PORTABLE, Loops
+from protocols.kernels.okvs import PORTABLE, Loops, compiled_loops
 from protocols.kernels.registry import register
 
 __all__ = ["ROW_WORDS", "Shape", "decode", "encode", "shape_of"]
@@ -61,7 +61,7 @@ def shape_of(keys: int) -> Shape:
 
 
 def encode(
-    shape: Shape, rows: Words, values: Words, free: Words, loops: Loops = COMPILED
+    shape: Shape, rows: Words, values: Words, free: Words, loops: Loops | None = None
 ) -> Words | None:
     """The table uint64 (columns, k) of values uint64 (n, k) at rows uint64 (n, 4).
 
@@ -72,18 +72,21 @@ def encode(
         raise ValueError("a key may be encoded once")
     positions, dense = _layout(shape, rows)
     table = free.copy()
+    loops = loops or compiled_loops()
     order = loops.peel(positions, shape.sparse)
     core = np.setdiff1d(np.arange(len(rows)), order[:, 0])
     if not _solve_core(shape, positions[core], dense[core], values[core], table):
         return None
-    filled: Words = loops.fill(order, (positions, dense), values, table, shape.sparse)
+    filled: Words = (loops or compiled_loops()).fill(
+        order, (positions, dense), values, table, shape.sparse
+    )
     return filled
 
 
-def decode(shape: Shape, rows: Words, table: Words, loops: Loops = COMPILED) -> Words:
+def decode(shape: Shape, rows: Words, table: Words, loops: Loops | None = None) -> Words:
     """The values uint64 (n, k) at these rows; random-looking where a row was not encoded."""
     positions, dense = _layout(shape, rows)
-    values: Words = loops.decode(positions, dense, table, shape.sparse)
+    values: Words = (loops or compiled_loops()).decode(positions, dense, table, shape.sparse)
     return values
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from protocols.kernels.okvs import COMPILED, PORTABLE
+from protocols.kernels.okvs import PORTABLE, compiled_loops
 from protocols.linkage.hashing import (
     CLASS_MAX,
     STEPS_MAX,
@@ -67,5 +67,5 @@ def test_the_portable_placement_is_the_same():
 def test_a_walk_cut_too_short_places_nobody_and_the_limit_is_far_from_that():
     bins = bins_of(8192)
     candidates = candidate_bins(digest_keys([b"%d" % n for n in range(8192)]), bytes(16), bins)
-    assert (COMPILED.place(candidates, bins, 1) == -1).all()
-    assert (COMPILED.place(candidates, bins, STEPS_MAX // 8) >= 0).all()
+    assert (compiled_loops().place(candidates, bins, 1) == -1).all()
+    assert (compiled_loops().place(candidates, bins, STEPS_MAX // 8) >= 0).all()

@@ -1,0 +1,33 @@
+"""Compile every loop once, so that the first study does not wait.
+
+    python -m protocols.kernels.warm
+
+The compiled code lands in the compiler's own cache; later processes only load it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from protocols.kernels.compiling import compiled
+from protocols.kernels.okvs import compiled_loops
+
+__all__ = ["warm"]
+
+
+def warm() -> None:
+    """Run each compiled loop on a few numbers of the types that it is called with."""
+    compiled("transpose_halves")(np.zeros((128, 1), np.uint64), np.zeros((64, 2), np.uint64))
+    compiled("route")(np.array([1, 0]), np.zeros((1, 1), np.uint8))
+    loops = compiled_loops()
+    positions = np.array([[0, 1, 2], [1, 2, 3]])
+    loops.place(positions, 4, 10)
+    order = loops.peel(positions, 4)
+    dense = np.zeros(2, np.uint64)
+    values, table = np.zeros((2, 1), np.uint64), np.zeros((6, 1), np.uint64)
+    loops.fill(order, (positions, dense), values, table, 4)
+    loops.decode(positions, dense, table, 4)
+
+
+if __name__ == "__main__":
+    warm()
