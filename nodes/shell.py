@@ -385,7 +385,9 @@ class Node:
         return outcome.receipt
 
     def cost(self, study: str) -> dict[str, Any]:
-        return self.costs.get(study, {})
+        """What the study cost here; for this owner alone, its rows that repeat a person."""
+        found, outcome = self.costs.get(study, {}), self.outcomes.get(study)
+        return found if outcome is None else {**found, "duplicates": dict(outcome.duplicates)}
 
     def export(self) -> bytes:
         receipts = tuple(o.receipt for _, o in sorted(self.outcomes.items()) if o.receipt)

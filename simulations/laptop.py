@@ -68,7 +68,7 @@ class SiteFacts:
 
     rows: int
     notes: tuple[str, ...]
-    duplicates: Mapping[str, Any]
+    duplicates: Mapping[str, int]  # linked alias -> rows that repeat a person
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +288,8 @@ class Stage:
             limit,
             "its record",
         )
-        return Rehearsal(study, answer, receipts, dict(sorted(bundles.items())), _sum(cost), facts)
+        told = {name: _with_duplicates(facts[name], cost[name]) for name in plan.members}
+        return Rehearsal(study, answer, receipts, dict(sorted(bundles.items())), _sum(cost), told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +397,7 @@ def _bound(job: Callable[[MemberProcess], Any], one: MemberProcess) -> Callable[
 
 def _load(one: MemberProcess, plan: Plan, limit_s: float) -> SiteFacts:
     """Load every data set that the study asks of this member."""
-    rows, notes, duplicates = 0, [], {}
+    rows, notes = 0, []
     for name in sorted(plan.dictionaries[one.name]):
         dictionary = plan.dictionaries[one.name][name]
         body = {
@@ -407,9 +408,12 @@ def _load(one: MemberProcess, plan: Plan, limit_s: float) -> SiteFacts:
         found = one.client.post("/data", body, limit_s)
         rows += found["rows"]
         notes += found.get("notes", [])
-        if found.get("duplicates"):
-            duplicates[name] = found["duplicates"]
-    return SiteFacts(rows, tuple(notes), duplicates)
+    return SiteFacts(rows, tuple(notes), {})
+
+
+def _with_duplicates(facts: SiteFacts, cost: Mapping[str, Any] | None) -> SiteFacts:
+    """With the rows of each linked table that repeat a person: the owner alone is told."""
+    return replace(facts, duplicates=dict((cost or {}).get("duplicates", {})))
 
 
 def _reader(

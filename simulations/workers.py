@@ -58,8 +58,11 @@ def listening() -> Iterator[Stop]:
     try:
         yield stop
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if (
+            not stop.signal
+        ):  # else the process is ending: a second Ctrl-C must not cut its last word
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def gather(

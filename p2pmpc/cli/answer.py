@@ -18,9 +18,14 @@ FIRST = ("group", "variable", "row", "column", "level", "term", "a", "b", "low",
 def answer_lines(answer: Mapping[str, Any]) -> Iterator[str | Table]:
     """The whole answer, its first line on how many members it is."""
     yield Answer.from_json(answer).heading
+    told: set[str] = set()
     for name, one in answer["statistics"].items():
         yield ""
         yield from _statistic(name, one)
+        for caveat in one.get("caveats") or ():
+            if caveat not in told:  # each once, under the first statistic that it holds for
+                yield f"  note: {caveat}"
+        told.update(one.get("caveats") or ())
 
 
 def withheld(answer: Mapping[str, Any]) -> Withheld | None:
@@ -68,8 +73,6 @@ def _statistic(name: str, one: Mapping[str, Any]) -> Iterator[str | Table]:
     for cell in one.get("suppressed") or ():
         place = ", ".join(str(cell[key]) for key in ("row", "column") if cell.get(key))
         yield f"  suppressed: {place} ({cell['rule']})"
-    for caveat in one.get("caveats") or ():
-        yield f"  note: {caveat}"
 
 
 def _counts(one: Mapping[str, Any]) -> str:

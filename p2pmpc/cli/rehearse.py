@@ -101,6 +101,8 @@ def _rehearse(
     def tell(line: Progress) -> None:
         say(line.step, line.member, line.text, line.seconds)
 
+    for who, what in learns(study).items():
+        say("learns", who, what, 0.0)
     with listening() as stop:
         done = rehearse(
             study, found, describer.describe, rules, out, node_command, Limits(), stop, tell
@@ -119,7 +121,11 @@ def rehearsal_reply(command: str, study: Study, done: Rehearsal, notes: Sequence
         "answer": answer,
         "cost": done.cost,
         "sites": {
-            name: {"rows": facts.rows, "notes": list(facts.notes), "duplicates": facts.duplicates}
+            name: {
+                "rows": facts.rows,
+                "notes": list(facts.notes),
+                "duplicates": dict(facts.duplicates),
+            }
             for name, facts in done.sites.items()
         },
         "learns": learns(study),

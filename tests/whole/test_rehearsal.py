@@ -229,9 +229,14 @@ def test_a_linked_study_counts_the_people_that_both_sides_hold(place, lung, writ
     text = (lung.folder / "linked.toml").read_text()
     text = text[: text.index('[[statistic]]\nname = "weight')]
     study = write("linked.toml", text)
-    names = ("north", "south", "west", "lab")
-    result = place.run("rehearse", study, *lung.sites(*names), *lung.dictionaries, "--json")
+    lines = lung.file("north").read_text().splitlines(keepends=True)
+    north = write("twice/lung.csv", "".join([*lines, *lines[1:4]]))  # three patients twice
+    sites = ["--site", f"north={north}", *lung.sites("south", "west", "lab")]
+    result = place.run("rehearse", study, *sites, *lung.dictionaries, "--json")
     assert result.exit == 0, result.reply["error"]
+    told = {name: site["duplicates"] for name, site in result.reply["data"]["sites"].items()}
+    assert told["north"] == {"patients": 3}
+    assert told["lab"] == {"labs": 0}
     both = lung.pooled.dropna(subset=["wt_loss"])
     found = result.reply["data"]["answer"]["statistics"]
     assert found["linked_patients"]["n"] == len(lung.pooled)
