@@ -35,6 +35,10 @@ SUBTRACTION = (
     "A member can subtract its own part from an opened sum and so learns the sum of the others; "
     "between two members, the other one's."
 )
+LINKED = (
+    "A member knows its own rows: sums over the linked persons tell it a little about which of its "
+    "persons were linked."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +90,17 @@ def finished(
         precision=worst_error(numbers),
         method=method,
         opened=opened_words(plan, opened),
-        caveats=[*dict.fromkeys((*caveats, *range_words, SUBTRACTION))],
+        caveats=[*dict.fromkeys((*caveats, *range_words, _own_part(plan)))],
         released=True,
         reason=None,
         would_pass=None,
         bounds={name: real(one.error) for name, one in numbers.items()},
     )
+
+
+def _own_part(plan: Plan) -> str:
+    """What a member's own rows tell it beside the answer."""
+    return LINKED if plan.linked else SUBTRACTION
 
 
 def withheld(plan: Plan, opened: Opened, unit: Unit, method: str) -> Finished:
@@ -124,7 +133,7 @@ def undefined(plan: Plan, opened: Opened, method: str, reason: str, would_pass: 
         precision="nothing was computed",
         method=method,
         opened=opened_words(plan, opened),
-        caveats=[SUBTRACTION],
+        caveats=[_own_part(plan)],
         released=False,
         reason=reason,
         would_pass=would_pass,
