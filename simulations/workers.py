@@ -58,11 +58,9 @@ def listening() -> Iterator[Stop]:
     try:
         yield stop
     finally:
-        if (
-            not stop.signal
-        ):  # else the process is ending: a second Ctrl-C must not cut its last word
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        for number, handler in before.items():
+            # once stopped the process is ending: a second Ctrl-C must not cut its last word
+            signal.signal(number, signal.SIG_IGN if stop.signal else handler)
 
 
 def gather(
