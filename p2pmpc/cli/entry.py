@@ -27,10 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
-    if words[:2] == ["log", "verify"]:
+    if words[:2] == ["log", "verify"] and not {"-h", "--help"} & set(words):
         from p2pmpc.verify import main as verify
 
-        return verify(words[2:])
+        # its errors are all foreseen, so there is no traceback that --debug could keep
+        return verify([word for word in words[2:] if word != "--debug"])
     if [word for word in words if word != "--json"] == ["--version"]:
         return _version("--json" in words)
     try:
