@@ -1,15 +1,15 @@
 """How a protocol ends early, by how far the blame reaches.
 
-    Abort                 the attempt is over; nothing was opened
-    ├── Missing           a party was not heard; the path tried is named
-    ├── Misbehaved        signed messages prove it to anyone
-    ├── Suspected         this party, or whoever relayed for it
-    └── Inconsistent      someone lied; an investigation round names who
+Abort                 the attempt is over; nothing was opened
+├── Missing           a party was not heard; the path tried is named
+├── Misbehaved        signed messages prove it to anyone
+├── Suspected         this party, or whoever relayed for it
+└── Inconsistent      someone lied; an investigation round names who
 """
 
 from __future__ import annotations
 
-__all__ = ["Abort", "Inconsistent", "Missing", "Misbehaved", "Suspected"]
+__all__ = ["Abort", "Inconsistent", "Misbehaved", "Missing", "Suspected"]
 
 
 class Abort(Exception):

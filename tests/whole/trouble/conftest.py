@@ -1,6 +1,7 @@
 """Real member processes under the test's own hand: they can be killed, cut off and starved."""
 
 import base64
+import contextlib
 import importlib.util
 import json
 import os
@@ -71,6 +72,11 @@ def lung():
     return frame
 
 
+def shut(end):
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+
+
 class Wire:
     """A TCP proxy on loopback that can be cut and mended; bytes in flight are lost by a cut."""
 
@@ -102,25 +108,17 @@ class Wire:
                 threading.Thread(target=self.pump, args=(one, other), daemon=True).start()
 
     def pump(self, one, other):
-        try:
+        with contextlib.suppress(OSError):
             while data := one.recv(65536):
                 other.sendall(data)
-        except OSError:
-            pass
         for end in (one, other):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+            shut(end)
 
     def cut(self):
         self.whole = False
         for pair in self.pairs:
             for end in pair:
-                try:
-                    end.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
+                shut(end)
         self.pairs = []
 
     def mend(self):
@@ -144,13 +142,13 @@ class Member:
         settings.write_text(text)
         command = [sys.executable, "-m", "nodes", "--ephemeral", "--name", name]
         command += ["--home", str(home), "--settings", str(settings)]
-        self.errors = open(home.with_suffix(".stderr"), "wb")
+        self.errors = open(home.with_suffix(".stderr"), "wb")  # noqa: SIM115  closed in end()
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
-            preexec_fn=(lambda: limit_files(limit_bytes)) if limit_bytes else None,
+            preexec_fn=(lambda: limit_files(limit_bytes)) if limit_bytes else None,  # noqa: PLW1509
         )
         ready, _, _ = select.select([self.process.stdout], [], [], 60)
         assert ready, f"{name} did not start"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-# No shorter spelling of these occurs by chance: eight random characters, or a number of nine digits.
+# These do not occur by chance: eight random characters, numbers of ten digits.
 PLANTED_ID = "Zq7vKw2x"
 PLANTED_NUMBERS = (31.41592653, 27.18281828)
 

@@ -1,13 +1,17 @@
 """What goes wrong among real processes: dead members, cut links, full disks, and what is left."""
 
 import base64
+import contextlib
+import signal
 import sqlite3
+import subprocess
+import sys
 import time
 
 import pytest
 
 from p2pmpc.bundle import open_bundle
-from p2pmpc.errors import P2pmpcError
+from p2pmpc.errors import P2pmpcError, StoreFailed
 from p2pmpc.record import KINDS, read_content
 from p2pmpc.verify import verify_bundle
 
@@ -103,58 +107,48 @@ def test_a_full_disk_ends_the_node_before_anything_signed_leaves_it(
     victim = town.start("south", limit_bytes=100_000)
     town.found()
     wait_links(town, 2)
-    try:
+    study = None
+    with contextlib.suppress(StoreFailed):  # the disk may be full before the data is announced
         study = town.propose(count_study, count_frames)
-        event, _ = town.wait("north", study, lambda e: e["event"] in {"ended", "answered"}, 90)
-        assert event["event"] == "ended"
-    except P2pmpcError as fault:
-        assert fault.code == 103
-        study = None
+    if study is not None:
+        town.wait("north", study, ended, 90)
+        assert town.members["north"].get(f"/study/{study}/events")["state"] == "aborted"
     failure = victim.get("/status")["failure"]
-    assert failure is not None
     assert failure["code"] == 103
     assert failure["next"]
-    others = {
-        feed.author: feed.entries for feed in open_bundle(bundle(town.members["north"])).feeds
-    }
+    found = open_bundle(bundle(town.members["north"])).feeds
+    others = {feed.author: feed.entries for feed in found}
     victim.end()
     with sqlite3.connect(victim.home / "record.sqlite") as database:
-        kept = dict(
-            database.execute("SELECT seq, entry FROM entry WHERE author = 'south'").fetchall()
-        )
+        rows = database.execute("SELECT seq, entry FROM entry WHERE author = 'south'").fetchall()
+    kept = dict(rows)
     for signed, _ in others.get("south", ()):
         assert kept[signed.read().seq] == signed.entry
-    assert (
-        study is None
-        or not town.members["north"].get(f"/study/{study}/events")["state"] == "answered"
-    )
 
 
-def test_a_member_that_stops_answering_is_silent_not_for_ever(town, count_frames, count_study):
-    import signal
-
+@pytest.mark.slow
+def test_a_member_whose_process_hangs_is_named_and_the_run_ends(town, linked_frames, linked_study):
     for name in ("lab", "north", "south"):
         town.start(name)
     town.found()
-    wait_links(town, 2)
+    study = town.propose(linked_study, linked_frames)
+    town.wait("north", study, started, 20)
     town.members["south"].process.send_signal(signal.SIGSTOP)
     try:
-        frames = {name: sets for name, sets in count_frames.items() if name != "south"}
-        with pytest.raises(AssertionError, match="not seen"):
-            study = town.propose(count_study, {**frames, "south": {}}, by="north")
-            town.wait("north", study, started, 3)
+        for name in ("lab", "north"):
+            event, _ = town.wait(name, study, ended, 90)
+            assert event["error"]["where"]["member"] == "south"
     finally:
         town.members["south"].process.send_signal(signal.SIGCONT)
 
 
 def test_two_processes_cannot_write_one_store(town):
     first = town.start("north")
-    import subprocess
-    import sys
-
     command = [sys.executable, "-m", "nodes", "--ephemeral", "--name", "north"]
     command += ["--home", str(first.home)]
-    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
+    done = subprocess.run(
+        command, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False
+    )
     assert done.returncode == 1
     assert b'"ready": false' in done.stdout
     assert str(first.process.pid).encode() in done.stdout
