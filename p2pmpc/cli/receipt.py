@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from p2pmpc.policy import Policy
 from p2pmpc.study import Study
 
 __all__ = ["recompute", "register"]
+
+LIBRARIES_DIFFER = 1e-9  # p values in far tails; everything else is exact to the last digit
 
 
 def register(group: click.Group) -> None:
@@ -69,6 +73,17 @@ def _reply(
     return Reply("study receipt", data, lines)
 
 
+def _alike(mine: Any, theirs: Any) -> bool:
+    """Equal, but for the last digits in which two machines' mathematical libraries may differ."""
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        return mine.keys() == theirs.keys() and all(_alike(mine[k], theirs[k]) for k in mine)
+    if isinstance(mine, list) and isinstance(theirs, list):
+        return len(mine) == len(theirs) and all(map(_alike, mine, theirs))
+    if isinstance(mine, float) and isinstance(theirs, float):
+        return math.isclose(mine, theirs, rel_tol=LIBRARIES_DIFFER, abs_tol=1e-300)
+    return type(mine) is type(theirs) and bool(mine == theirs)
+
+
 def recompute(receipt: Receipt, opened: Mapping[str, list[int]]) -> None:
     """Run every statistic of a checked receipt from its opened integers; raises LogError when the
     answer is not the one that the receipt holds.
@@ -92,7 +107,7 @@ def recompute(receipt: Receipt, opened: Mapping[str, list[int]]) -> None:
     }
     heads = _answer(receipt)["receipt"]["log_heads"]
     again = make_answer(resolved, drawn, integers, certificate, heads)
-    if answer_bytes(again) != receipt.answer:
+    if not _alike(json.loads(answer_bytes(again)), json.loads(receipt.answer)):
         raise LogError(
             "the statistics computed from the opened integers are not the receipt's answer",
             next="The integers hold; ask the recipient how its answer came about.",

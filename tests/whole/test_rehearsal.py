@@ -171,6 +171,31 @@ def test_the_files_hold_the_answer_and_verify_offline(done, place) -> None:
     assert {"genesis", "study", "consent", "ready", "release", "released", "answered"} <= kinds
 
 
+@pytest.mark.parametrize("change", [1.000001, 1 + 1e-13])
+def test_an_answer_that_the_integers_do_not_give_is_found_by_recomputing(
+    done, place, change
+) -> None:
+    """The last digits may differ with the mathematical library; anything more may not."""
+    import msgspec
+
+    from p2pmpc.certificate import check_receipt, read_receipt
+    from p2pmpc.cli.receipt import recompute
+    from p2pmpc.errors import LogError
+
+    assert done.exit in {0, 3}
+    found = read_receipt((place.folder / "out" / "receipt").read_bytes())
+    answer = json.loads(found.answer)
+    touched = next(one for one in answer["statistics"].values() if "mean" in str(one["table"]))
+    touched["table"][0]["mean"] *= change
+    forged = msgspec.structs.replace(found, answer=json.dumps(answer).encode())
+    opened = check_receipt(forged)
+    if change > 1 + 1e-9:
+        with pytest.raises(LogError, match="computed from the opened integers"):
+            recompute(forged, opened)
+    else:
+        recompute(forged, opened)
+
+
 def test_the_receipt_recomputes_the_answer(done, place) -> None:
     receipt = place.folder / "out" / "receipt"
     checked = place.run("study", "receipt", receipt, "--recompute", "--json")

@@ -68,7 +68,7 @@ def test_the_scanner_sees_what_it_looks_for(tmp_path):
 
 
 def test_no_key_of_a_member_is_in_its_store_or_log(town, count_frames, count_study):
-    """Private keys are only in the process: the store holds no 32 bytes that make a roster's key."""
+    """Private keys are only in the process: no 32 bytes of any file make a roster's key."""
     from nacl.signing import SigningKey
 
     for name in ("lab", "north", "south"):
