@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from p2pmpc.errors import P2pmpcError
 
@@ -54,6 +55,7 @@ async def _serve(name: str, home: Path, settings_file: Path | None) -> None:
 
     node = await open_node(name, home, settings_file)
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, what: _log_fault(node.log, what.get("exception")))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.ask_to_stop)
     with contextlib.suppress(OSError, ValueError):
@@ -66,6 +68,11 @@ async def _serve(name: str, home: Path, settings_file: Path | None) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(node.close(), 1.0)
     os._exit(0)  # a kernel thread may still run; nothing is left to write
+
+
+def _log_fault(log: Any, fault: BaseException | None) -> None:
+    """Instead of a traceback on standard error, whose last line may hold a value of the data."""
+    log.error("loop fault", exc_info=fault)
 
 
 def _closed(stop: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from nodes.store.record import RecordStore
 from nodes.transport.timing import Timing
 from nodes.transport.tls import make_certificate
 from nodes.transport.transport import Transport
-from p2pmpc.errors import LogError
+from p2pmpc.errors import LocalError, LogError
 from p2pmpc.identity import SecretKeys, Signer, make_card, make_keys, verify_signature
 from p2pmpc.policy import REHEARSAL
 from p2pmpc.settings import Settings, read_settings, rehearsal_settings
@@ -37,7 +38,15 @@ async def open_node(name: str, home: Path, settings_file: Path | None) -> Node:
 
 
 def _private(home: Path) -> Path:
+    """The folder, made or found, that nobody else can enter. Raises LocalError."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = home.stat()
+    if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise LocalError(
+            f"the folder {home} is open to other users of this machine",
+            file=str(home),
+            next=f"Make it private (chmod 700 {home}), or let the node make a new one.",
+        )
     return home
 
 

@@ -31,6 +31,8 @@ EVENTS: Mapping[str, str] = {
     "mail refused": "a peer's mail broke the format or its signature does not hold",
     "event refused": "the core did not accept an event; `code` says why",
     "story": "a step of a study, as people are told it",
+    "core fault": "an internal fault ended the node",
+    "loop fault": "an internal fault in a task or callback that nobody waits for",
     "session fault": "an internal fault ended a run",
     "store failed": "the record could not be written: the node stops",
     "request failed": "a person's request met an internal fault",

@@ -4,13 +4,15 @@
 everything here; sessions and reading data use threads and come back by `take`.
 
 A failed write to the store ends the node: the core has moved on, the disk has not, so nothing more
-may be signed or sent by this process.
+may be signed or sent by this process. The same holds for any fault of the program in the core. The
+others are told, and find nobody listening.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +24,7 @@ from nodes.core.effects import (
     Emit,
     Event,
     Founded,
+    Gone,
     LinkLost,
     LinkMade,
     PolicySet,
@@ -45,6 +48,7 @@ from nodes.people.stories import Stories
 from nodes.session.driver import Post
 from nodes.session.session import Brief, Outcome, Session
 from nodes.store.record import RecordStore
+from nodes.transport.reason import Reason
 from nodes.transport.transport import Event as TransportEvent
 from nodes.transport.transport import (
     LinkDown,
@@ -60,6 +64,7 @@ from nodes.transport.transport import Received as MessageIn
 from p2pmpc.dictionary import Dictionary
 from p2pmpc.errors import Aborted, LocalError, NotFound, P2pmpcError, StoreFailed
 from p2pmpc.identity import SecretKeys, Signer, check_card
+from p2pmpc.messages import End
 from p2pmpc.policy import Policy, parse_policy
 from p2pmpc.settings import Settings
 from p2pmpc.study import Study
@@ -69,9 +74,14 @@ __all__ = ["Node", "build_node"]
 
 WATCH_EVERY_S = 0.25  # how often waits are looked at; far below every limit on waiting
 NAME_AFTER_S = 2.0  # who is waited for is said once a wait is longer than a hiccup
+NAME_EVERY_S = 5.0  # and said again
+BROKEN_MAX = 3  # links that a peer may break by a wrong message during one run
+BROKEN = frozenset(
+    {Reason.FRAME_LENGTH, Reason.MALFORMED, Reason.UNEXPECTED, Reason.MAIL_ACK}
+)  # what a network under TLS cannot do; wrong mail has an event of its own
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Running:
     """A session on this machine. `resume` is set while it pauses for the record."""
 
@@ -79,10 +89,10 @@ class Running:
     task: asyncio.Task[None] | None = None
     resume: asyncio.Future[ResumeSession] | None = None
     started: float = 0.0
-    named: dict[str, float] = field(default_factory=dict)  # peer -> when it was last named
+    broken: Counter[str] = field(default_factory=Counter)  # peer -> links broken by its messages
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Node:
     """One member's running node."""
 
@@ -102,16 +112,31 @@ class Node:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     costs: dict[str, dict[str, Any]] = field(default_factory=dict)
     timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
+    named: dict[tuple[str, str], float] = field(default_factory=dict)  # (study, peer) -> last said
+    chores: set[asyncio.Task[None]] = field(default_factory=set)  # kept until they are done
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     failure: P2pmpcError | None = None
 
     # ---- events in, effects out ----
 
     def take(self, event: Event) -> None:
-        """One event through the core. Raises what it refuses; a store failure ends the node."""
+        """One event through the core. Raises what it refuses; a store failure ends the node.
+
+        So does whatever else goes wrong once the core has moved: it and the disk must not differ.
+        """
         self.alive()
-        for effect in self.core.handle(self.wall_ms(), event):
-            self.carry_out(effect)
+        try:
+            for effect in self.core.handle(self.wall_ms(), event):
+                self.carry_out(effect)
+        except P2pmpcError as fault:
+            if self.core.appends:
+                self.fail(fault)
+            raise
+        except Exception:
+            self.log.exception("core fault")
+            ended = P2pmpcError("an internal fault ended the node", next="Start the node again.")
+            self.fail(ended)
+            raise ended from None
 
     def alive(self) -> None:
         if self.failure is not None:
@@ -125,6 +150,7 @@ class Node:
                 self.transport.send(peer, message)
             case Connect(members):
                 self.transport.connect(members)
+                self.chore(self.watch_open())
             case SetTimer(name, after_s):
                 self.set_timer(name, after_s)
             case StartSession(order):
@@ -138,21 +164,39 @@ class Node:
                 self.log.info("story", study=study, step=event, member=member)
 
     def append(self, entries: Any) -> None:
-        try:
-            self.store.append(entries)
-        except StoreFailed as fault:
-            self.fail(fault)
-            raise
+        self.store.append(entries)
 
     def fail(self, fault: P2pmpcError) -> None:
-        """The record cannot be written: stop before anything else is signed or sent."""
+        """The record cannot be written: stop before anything else is signed or sent.
+
+        Other members are told by an unsigned message, and then by a port that refuses them.
+        """
+        if self.failure is not None:
+            return
         self.failure = fault
-        self.log.error("store failed", code=fault.code)
+        if isinstance(fault, StoreFailed):
+            self.log.error("store failed", code=fault.code)
         for study, case in sorted(self.core.cases.items()):
             if not case.final:
                 self.stories.tell(study, "ended", self.name, fault.message, fault.to_json())
-        for running in self.running.values():
-            running.session.stop(fault)
+        text = f"{self.name} stopped: error {fault.code} on its own machine"
+        for session, running in self.running.items():
+            for peer in running.session.brief.order.peer_keys:
+                self.transport.send(peer, End(session, Aborted.code, text, self.name))
+            self.halt(session, running, fault)
+        self.chore(self.transport.close())
+
+    def halt(self, session: bytes, running: Running, fault: P2pmpcError) -> None:
+        """End a run wherever it waits: for mail, for the record, or for a peer to take its mail."""
+        running.session.stop(fault)
+        if running.resume is not None and not running.resume.done():
+            running.resume.set_exception(fault)
+        self.chore(self.transport.close_session(session))
+
+    def chore(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self.chores.add(task)
+        task.add_done_callback(self.chores.discard)
 
     def set_timer(self, name: str, after_s: float) -> None:
         if name in self.timers:
@@ -166,6 +210,8 @@ class Node:
 
     def take_safely(self, event: Event) -> None:
         """For events that nobody waits for: a fault is logged, a failed node stays silent."""
+        if self.failure is not None:
+            return
         try:
             self.take(event)
         except P2pmpcError as fault:
@@ -181,6 +227,8 @@ class Node:
             case LinkDown(peer):
                 self.log.info("link down", peer=peer, reason=event.reason)
                 self.take_safely(LinkLost(peer, event.reason))
+                if event.reason in BROKEN:
+                    self.count_broken(peer, event.reason)
             case MessageIn(peer, message):
                 self.take_safely(Received(peer, message))
             case MailIn(session, peer, name, data):
@@ -191,14 +239,26 @@ class Node:
             case PeerRefused():
                 self.log.warning("peer refused", what=event.what, fingerprint=event.fingerprint)
             case MailRefused(session, peer):
-                self.log.warning("mail refused", peer=peer)
-                if session in self.running:
-                    self.take_safely(SessionStopped(session, 404, event.reason, peer, ""))
+                self.log.warning("mail refused", peer=peer, reason=event.reason)
+                self.suspect(session, peer, event.reason)
 
     def lost_session(self, session: bytes, peer: str) -> None:
         if session in self.running:
             text = f"{peer} no longer knows this run: its process was started again"
             self.take_safely(SessionStopped(session, 402, text, peer, ""))
+
+    def count_broken(self, peer: str, reason: str) -> None:
+        """A peer that breaks link after link by wrong messages would hold its runs up for ever."""
+        for session, running in list(self.running.items()):
+            running.broken[peer] += 1
+            if running.broken[peer] >= BROKEN_MAX:
+                self.suspect(session, peer, reason)
+
+    def suspect(self, session: bytes, peer: str, reason: str) -> None:
+        running = self.running.get(session)
+        if running is not None and peer in running.session.brief.order.peer_keys:
+            text = f"{peer} sent what the wire format does not allow: {reason}"
+            self.take_safely(SessionStopped(session, 404, text, peer, ""))
 
     # ---- sessions ----
 
@@ -223,8 +283,9 @@ class Node:
         watch = asyncio.get_running_loop().create_task(self.watch(running))
         try:
             outcome = await running.session.run(lambda pause: self.pause(running, pause))
-            self.outcomes[order.study] = outcome
             self.take(SessionEnded(order.session, outcome.answer_hash, outcome.released))
+            if self.core.cases[order.study].state in {"answered", "withheld"}:
+                self.outcomes[order.study] = outcome  # not before it is on record
         except (Abort, P2pmpcError) as fault:
             self.ended_early(order.session, fault)
         except Exception:
@@ -261,9 +322,7 @@ class Node:
         if running is None:
             return
         fault = Aborted(effect.why, member=effect.waited_for or None)
-        running.session.stop(fault)
-        if running.resume is not None and not running.resume.done():
-            running.resume.set_exception(fault)
+        self.halt(effect.session, running, fault)
 
     def count_cost(self, running: Running) -> None:
         order = running.session.brief.order
@@ -278,10 +337,11 @@ class Node:
 
     async def watch(self, running: Running) -> None:
         """Name who is waited for; end the attempt when a peer's time is up."""
+        order = running.session.brief.order
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
             for peer in self.waited_for(running):
-                self.judge(running, peer)
+                self.judge(order.study, order.session, peer)
             if self.clock() - running.started > self.settings.attempt_deadline_s:
                 late = self.waited_for(running)
                 self.overdue(running, late[0] if late else "", "the attempt's deadline has passed")
@@ -290,22 +350,41 @@ class Node:
         if running.resume is not None:
             case = self.core.cases[running.session.brief.order.study]
             return tuple(p for p in case.study.parties if p not in case.releases)
-        return running.session.mailbox.missing
+        posting = running.session.toll.posting
+        return (posting,) if posting else running.session.mailbox.missing
 
-    def judge(self, running: Running, peer: str) -> None:
+    async def watch_open(self) -> None:
+        """The same for studies that wait for members before their session."""
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            for study, case in sorted(self.core.cases.items()):
+                if case.final or case.session:
+                    continue
+                done = case.consents if case.state == "proposed" else case.readies
+                for peer in sorted(set(case.study.parties) - set(done) - {self.name}):
+                    self.judge(study, b"", peer)
+
+    def judge(self, study: str, session: bytes, peer: str) -> None:
+        if peer == self.name:
+            return
         link = self.transport.link_state(peer)
         if link.up:
-            running.named.pop(peer, None)
+            self.named.pop((study, peer), None)
             return
         down_s = self.clock() - link.since
         limit_s = self.settings.refused_grace_s if link.refused else self.settings.link_grace_s
         address = self.transport.address_of(peer)
         if down_s > limit_s:
-            self.overdue(running, peer, f"not heard for {down_s:.0f} s at {address}: {link.reason}")
-        elif down_s > NAME_AFTER_S and self.clock() - running.named.get(peer, 0.0) > 5.0:
-            running.named[peer] = self.clock()
+            why = f"{peer}: not heard for {down_s:.0f} s at {address}: {link.reason}"
+            gone = Gone(study, peer, why)
+            self.take_safely(SessionStopped(session, 402, why, peer, "") if session else gone)
+        elif down_s > NAME_AFTER_S and self.clock() - self.said(study, peer) > NAME_EVERY_S:
+            self.named[study, peer] = self.clock()
             text = f"waiting for {peer} at {address} ({link.reason}); {limit_s - down_s:.0f} s left"
-            self.stories.tell(running.session.brief.order.study, "waiting", peer, text, None)
+            self.stories.tell(study, "waiting", peer, text, None)
+
+    def said(self, study: str, peer: str) -> float:
+        return self.named.get((study, peer), -NAME_EVERY_S)
 
     def overdue(self, running: Running, peer: str, why: str) -> None:
         session = running.session.brief.order.session
@@ -379,6 +458,7 @@ class Node:
         raise NotFound(f"study {study} has no answer here (it is {case.state})")
 
     def receipt(self, study: str) -> bytes:
+        self.alive()
         outcome = self.outcomes.get(study)
         if outcome is None or not outcome.receipt:
             raise NotFound(f"study {study} has no receipt here")
@@ -402,6 +482,8 @@ class Node:
             running.session.stop(LocalError("this node is stopping"))
         for handle in self.timers.values():
             handle.cancel()
+        for task in list(self.chores):
+            task.cancel()
         await self.transport.close()
         self.engine.close()
         self.store.close()

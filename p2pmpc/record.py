@@ -51,9 +51,11 @@ __all__ = [
     "Withheld",
     "author_entry",
     "body_hash",
+    "check_alone",
     "check_body",
     "check_entry",
     "check_fork_proof",
+    "check_place",
     "compare_entries",
     "entry_hash",
     "read_content",
@@ -355,13 +357,13 @@ def check_entry(signed: SignedEntry, roster: Roster, head: Head | None) -> Entry
     Raises LogError naming the author and what is wrong. An entry that repeats or contradicts an
     earlier number is for `compare_entries`, which needs the earlier entry itself.
     """
-    entry = _check_alone(signed, roster)
-    _check_place(entry, head)
+    entry = check_alone(signed, roster)
+    check_place(entry, head)
     return entry
 
 
-def _check_alone(signed: SignedEntry, roster: Roster) -> Entry:
-    """Everything about an entry but its place in the feed."""
+def check_alone(signed: SignedEntry, roster: Roster) -> Entry:
+    """The entry, if all but its place in the feed is sound. Raises LogError naming the author."""
     if len(signed.entry) > ENTRY_BYTES_MAX or len(signed.signature) != 64:
         raise LogError("an entry or its signature has an impossible length")
     entry = signed.read()
@@ -393,7 +395,8 @@ def _check_heads(entry: Entry, roster: Roster) -> None:
         raise _wrong(entry, f"has read a feed of {strangers[0]!r}, who is no member")
 
 
-def _check_place(entry: Entry, head: Head | None) -> None:
+def check_place(entry: Entry, head: Head | None) -> None:
+    """Raises LogError unless the entry follows `head` in its author's feed."""
     expected = 0 if head is None else head.seq + 1
     if entry.seq != expected:
         raise _wrong(entry, f"comes where number {expected} should")
@@ -452,7 +455,7 @@ def check_fork_proof(proof: ForkProof, roster: Roster) -> str:
 
     Raises LogError when the two are the same entry, have different places, or one is not signed.
     """
-    first, second = _check_alone(proof.first, roster), _check_alone(proof.second, roster)
+    first, second = check_alone(proof.first, roster), check_alone(proof.second, roster)
     if (first.author, first.seq) != (second.author, second.seq):
         raise LogError("a fork proof needs two entries by one author with one number")
     if proof.first.entry == proof.second.entry:

@@ -24,6 +24,7 @@ __all__ = [
     "Emit",
     "Event",
     "Founded",
+    "Gone",
     "LinkLost",
     "LinkMade",
     "PolicySet",
@@ -129,6 +130,15 @@ class SessionStopped:
     told_by: str
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A member that a study waits for before its session has not been reached for too long."""
+
+    study: str
+    member: str
+    why: str
+
+
 Event: TypeAlias = (
     Founded
     | DatasetAdded
@@ -141,6 +151,7 @@ Event: TypeAlias = (
     | SessionPaused
     | SessionEnded
     | SessionStopped
+    | Gone
 )
 
 # ---- effects -------------------------------------------------------------------------------------

@@ -3,20 +3,25 @@
 One feed an author, one writer a feed. Entries are checked when they come in, kept verbatim, and
 passed on to whoever knows less. Two entries with one number by one author are a fork: the proof is
 kept and told to everyone, and nothing more by that author is taken.
+
+Against members who lie: nothing is kept that its author did not sign; what waits is bounded for
+each author, so that a flood costs its author alone; an entry whose body was left out on the way is
+not taken from the one who left it out; whoever cites a forked author is still heard.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol as Shape
 from typing import TypeAlias
 
-from p2pmpc.errors import LogError, RemoteError, SplitView
+from p2pmpc.errors import LogError, P2pmpcError, SplitView
 from p2pmpc.identity import Signer
 from p2pmpc.limits import ENTRIES_BATCH_MAX, ENTRIES_BYTES_MAX
 from p2pmpc.messages import Entries, Frontier
 from p2pmpc.record import (
+    LAMPORT_MAX,
     Body,
     Content,
     Entry,
@@ -24,18 +29,31 @@ from p2pmpc.record import (
     Head,
     SignedEntry,
     author_entry,
+    check_alone,
     check_body,
     check_entry,
+    check_place,
     compare_entries,
     entry_hash,
     read_content,
 )
 from p2pmpc.roster import Roster
 
-__all__ = ["WAITING_MAX", "Feeds", "Known", "Shelf", "batches"]
+__all__ = [
+    "NEWS_BYTES_MAX",
+    "WAITING_BYTES_MAX",
+    "WAITING_MAX",
+    "Feeds",
+    "Known",
+    "Shelf",
+    "batches",
+]
 
 
-WAITING_MAX = 4096  # entries ahead of what they have read; the rest comes again with a frontier
+WAITING_MAX = 1024  # entries of one author ahead of what they have read; more come again later
+WAITING_BYTES_MAX = 8 * 2**20  # and their bytes: several messages full of them
+NEWS_BYTES_MAX = 8 * 2**20  # sent for one frontier; the rest goes with the next
+NEWS_STEP = 16  # entries read from the store at once, each up to most of a frame
 
 Filed: TypeAlias = tuple[SignedEntry, Body | None]
 
@@ -68,7 +86,8 @@ class Feeds:
     roster: Roster | None = None
     heads: dict[str, Head] = field(default_factory=dict)
     forks: dict[str, ForkProof] = field(default_factory=dict)
-    waiting: dict[tuple[str, int], Filed] = field(default_factory=dict)
+    waiting: dict[str, dict[int, Filed]] = field(default_factory=dict)  # by author and number
+    refused: list[P2pmpcError] = field(default_factory=list)  # what had waited and proved wrong
     fresh: dict[tuple[str, int], SignedEntry] = field(default_factory=dict)  # not yet on the shelf
 
     def write(self, kind: str, content: Content, unix_ms: int) -> tuple[SignedEntry, Body, Known]:
@@ -91,100 +110,131 @@ class Feeds:
         self.fresh[self.name, entry.seq] = signed
         return signed, body, known
 
-    def take(self, signed: SignedEntry, body: Body | None) -> list[tuple[Filed, Known]]:
-        """Check an entry that came in; it and what had waited for it, in causal order.
+    def take(self, signed: SignedEntry, body: Body | None, peer: str) -> list[tuple[Filed, Known]]:
+        """Check an entry that `peer` sent; it and what had waited for it, in causal order.
 
         An entry is placed when its author's entries before it and all that it has read are here,
-        so that nobody sees a consent before the study. Until then it waits, up to WAITING_MAX.
-        Raises LogError or RemoteError when it is wrong, SplitView when it proves a fork.
+        so that nobody sees a consent before the study. Until then it waits, within its author's
+        WAITING_MAX and WAITING_BYTES_MAX. A body may be left out by its author alone.
+        Raises LogError when it is wrong, SplitView when it proves a fork.
         """
         if self.roster is None:
             return []
-        entry = self._read(signed)
+        entry = check_alone(signed, self.roster)
         if entry.author in self.forks:
             return []
-        head = self.heads.get(entry.author)
-        if head is not None and entry.seq <= head.seq:
-            self._compare(signed, entry)
+        if self._compare(signed, entry):
             return []
-        if not self._placeable(entry):
-            if len(self.waiting) < WAITING_MAX:
-                self.waiting[entry.author, entry.seq] = (signed, body)
-            return []
-        placed = [((signed, body), self._place(signed, body))]
-        return placed + self._place_waiting()
-
-    def _placeable(self, entry: Entry) -> bool:
-        known = {author: head.seq for author, head in self.heads.items()}
-        return entry.seq == known.get(entry.author, -1) + 1 and all(
-            seq <= known.get(author, -1) for author, seq, _ in entry.heads
-        )
-
-    def _place(self, signed: SignedEntry, body: Body | None) -> Known:
-        assert self.roster is not None
-        author = signed.read().author
-        entry = check_entry(signed, self.roster, self.heads.get(author))
-        self._compare_heads(entry)
-        content = None
         if body is not None:
             check_body(entry, body)
-            content = read_content(entry.kind, body)
+            read_content(entry.kind, body)
+        elif peer != entry.author:
+            return []
+        if not self._placeable(entry):
+            self._keep(entry, signed, body)
+            return []
+        placed = [((signed, body), self._place(signed, body))]
+        return placed + self.place_waiting()
+
+    def _placeable(self, entry: Entry) -> bool:
+        return entry.seq == self._next(entry.author) and all(
+            seq < self._next(author) or author in self.forks for author, seq, _ in entry.heads
+        )
+
+    def _next(self, author: str) -> int:
+        head = self.heads.get(author)
+        return 0 if head is None else head.seq + 1
+
+    def _keep(self, entry: Entry, signed: SignedEntry, body: Body | None) -> None:
+        mine = self.waiting.setdefault(entry.author, {})
+        size = sum(_weight(*filed) for filed in mine.values())
+        if len(mine) < WAITING_MAX and size + _weight(signed, body) <= WAITING_BYTES_MAX:
+            mine[entry.seq] = (signed, body)
+
+    def _place(self, signed: SignedEntry, body: Body | None) -> Known:
+        entry = signed.read()
+        check_place(entry, self.heads.get(entry.author))
+        self._check_reading(entry)
+        content = read_content(entry.kind, body) if body is not None else None
         known = Known(entry, entry_hash(signed), content)
         self._advance(known)
-        self.fresh[author, entry.seq] = signed
+        self.fresh[entry.author, entry.seq] = signed
         return known
 
-    def _compare_heads(self, entry: Entry) -> None:
-        """What the author has read must be what is known here: feeds vouch for each other."""
-        for author, seq, found in entry.heads:
-            head = self.heads[author]
-            known = head.hash if head.seq == seq else self._hash_at(author, seq)
-            if known != found:
-                raise LogError(
-                    f"{entry.author} has read another history of {author} than is known here",
-                    member=entry.author,
-                    next=f"Compare the records of {entry.author} and {author}: one has two.",
-                )
+    def _check_reading(self, entry: Entry) -> None:
+        """What an auditor would ask of the heads: true, never un-read, and counted in its time."""
+        before = self._entry_at(entry.author, entry.seq - 1) if entry.seq else None
+        now = {author: seq for author, seq, _ in entry.heads}
+        for author, seq, _ in before.heads if before is not None else ():
+            if now.get(author, -1) < seq:
+                raise _wrong(entry, f"forgets what it had read of {author}'s feed")
+        seen = [0 if before is None else before.lamport] + [
+            self._lamport_at(entry, author, seq, found)
+            for author, seq, found in entry.heads
+            if author not in self.forks  # whose other history it may have read
+        ]
+        exact = not self.forks.keys() & now.keys()
+        if exact and entry.lamport != min(LAMPORT_MAX, 1 + max(seen)):
+            raise _wrong(entry, "has a wrong logical time")
 
-    def _hash_at(self, author: str, seq: int) -> bytes:
-        fresh = self.fresh.get((author, seq))
-        return entry_hash(fresh or self.shelf.entries(author, seq, seq)[0][0])
+    def _lamport_at(self, reader: Entry, author: str, seq: int, found: bytes) -> int:
+        """The time of the entry that was read, which must be the one that is known here."""
+        head = self.heads[author]
+        if (head.seq, head.hash) == (seq, found):
+            return head.lamport
+        signed = self._signed_at(author, seq)
+        if entry_hash(signed) != found:
+            raise LogError(
+                f"{reader.author} has read another history of {author} than is known here",
+                member=reader.author,
+                next=f"Compare the records of {reader.author} and {author}: one has two.",
+            )
+        return signed.read().lamport
 
-    def _place_waiting(self) -> list[tuple[Filed, Known]]:
+    def _entry_at(self, author: str, seq: int) -> Entry:
+        return self._signed_at(author, seq).read()
+
+    def _signed_at(self, author: str, seq: int) -> SignedEntry:
+        return self.fresh.get((author, seq)) or self.shelf.entries(author, seq, seq)[0][0]
+
+    def place_waiting(self) -> list[tuple[Filed, Known]]:
+        """Whatever can be placed by now; what proves wrong goes to `refused`."""
         placed: list[tuple[Filed, Known]] = []
-        found = True
-        while found:
-            ready = [key for key, (one, _) in self.waiting.items() if self._placeable(one.read())]
-            found = bool(ready)
-            for key in sorted(ready)[:1]:
-                filed = self.waiting.pop(key)
+        while (filed := self._pop_placeable()) is not None:
+            try:
                 placed.append((filed, self._place(*filed)))
-        heads = self.heads
-        self.waiting = {
-            (author, seq): filed
-            for (author, seq), filed in self.waiting.items()
-            if author not in heads or seq > heads[author].seq
-        }
+            except P2pmpcError as fault:
+                self.refused.append(fault)
+        for author in list(self.waiting):
+            due = self._next(author)
+            left = {seq: f for seq, f in self.waiting.pop(author).items() if seq >= due}
+            if left and author not in self.forks:
+                self.waiting[author] = left
         return placed
 
-    def _read(self, signed: SignedEntry) -> Entry:
-        entry = signed.read()
-        assert self.roster is not None
-        if entry.author not in self.roster.names:
-            raise RemoteError(f"an entry by {entry.author!r}, who is no member")
-        return entry
+    def _pop_placeable(self) -> Filed | None:
+        for author, mine in sorted(self.waiting.items()):
+            filed = mine.get(self._next(author))
+            if filed and author not in self.forks and self._placeable(filed[0].read()):
+                return mine.pop(self._next(author))
+        return None
 
-    def _compare(self, signed: SignedEntry, entry: Entry) -> None:
-        """An entry with a number that is taken: the same again, or the proof of a fork."""
+    def _compare(self, signed: SignedEntry, entry: Entry) -> bool:
+        """True when this entry is here already. Raises SplitView: the number is taken."""
         assert self.roster is not None
-        mine = self.fresh.get((entry.author, entry.seq))
-        if mine is None:
-            mine, _ = self.shelf.entries(entry.author, entry.seq, entry.seq)[0]
+        author, seq = entry.author, entry.seq
+        if seq < self._next(author):
+            mine = self._signed_at(author, seq)
+        elif seq in self.waiting.get(author, {}):
+            mine = self.waiting[author][seq][0]
+        else:
+            return False
         try:
             compare_entries(mine, signed, self.roster)
         except SplitView:
-            self.forks[entry.author] = ForkProof(mine, signed)
+            self.forks[author] = ForkProof(mine, signed)
             raise
+        return True
 
     def _advance(self, known: Known) -> None:
         entry = known.entry
@@ -195,15 +245,40 @@ class Feeds:
         return Frontier(tuple((a, h.seq, h.hash) for a, h in sorted(self.heads.items())))
 
     def news_for(self, frontier: Frontier) -> list[Entries]:
-        """What a peer with this frontier lacks, in batches that fit a frame."""
-        theirs = {author: seq for author, seq, _ in frontier.heads}
-        lacking: list[tuple[SignedEntry, Body | None]] = []
+        """What a peer with this frontier lacks, in batches that fit a frame.
+
+        Where the peer knows another entry under a number, this node's own: together they are proof.
+        """
+        theirs = {author: (seq, found) for author, seq, found in frontier.heads}
+        lacking: list[Filed] = []
+        room = NEWS_BYTES_MAX
         for author, head in sorted(self.heads.items()):
-            first = theirs.get(author, -1) + 1
-            if first <= head.seq:
-                last = min(head.seq, first + ENTRIES_BATCH_MAX - 1)
-                lacking.extend(self.shelf.entries(author, first, last))
+            for filed in self._from(author, self._first_lacking(author, theirs), head.seq):
+                room -= _weight(*filed)
+                if room < 0:
+                    return batches(lacking)
+                lacking.append(filed)
         return batches(lacking)
+
+    def _first_lacking(self, author: str, theirs: Mapping[str, tuple[int, bytes]]) -> int:
+        seq, found = theirs.get(author, (-1, b""))
+        if not 0 <= seq < self._next(author):
+            return seq + 1
+        return seq + 1 if entry_hash(self._signed_at(author, seq)) == found else seq
+
+    def _from(self, author: str, first: int, last: int) -> Iterator[Filed]:
+        last = min(last, first + ENTRIES_BATCH_MAX - 1)
+        for start in range(first, last + 1, NEWS_STEP):
+            yield from self.shelf.entries(author, start, min(last, start + NEWS_STEP - 1))
+
+
+def _weight(signed: SignedEntry, body: Body | None) -> int:
+    """About the bytes that these take in a message, and at least what they take in memory."""
+    return len(signed.entry) + 200 + (len(body.content) + 100 if body is not None else 0)
+
+
+def _wrong(entry: Entry, what: str) -> LogError:
+    return LogError(f"entry {entry.seq} of {entry.author} {what}", member=entry.author)
 
 
 def batches(entries: Sequence[tuple[SignedEntry, Body | None]]) -> list[Entries]:
@@ -212,7 +287,7 @@ def batches(entries: Sequence[tuple[SignedEntry, Body | None]]) -> list[Entries]
     batch: list[tuple[SignedEntry, Body | None]] = []
     size = 0
     for signed, body in entries:
-        weight = len(signed.entry) + 200 + (len(body.content) + 100 if body is not None else 0)
+        weight = _weight(signed, body)
         if batch and (size + weight > ENTRIES_BYTES_MAX or len(batch) == ENTRIES_BATCH_MAX):
             found.append(Entries(tuple(batch)))
             batch, size = [], 0

@@ -21,6 +21,7 @@ from nodes.core.effects import (
     Emit,
     Event,
     Founded,
+    Gone,
     LinkLost,
     LinkMade,
     PolicySet,
@@ -37,8 +38,9 @@ from nodes.core.effects import (
     StopSession,
     TimerFired,
 )
+from nodes.core.ending import error_json, shared_code, shared_text
 from nodes.core.feeds import Feeds, Known, batches
-from nodes.core.studies import Case, EndedNote, move
+from nodes.core.studies import Case, EndedNote, move, read_or_refuse, topic_of
 from p2pmpc.catalogue import Resolved, resolve
 from p2pmpc.certificate import (
     Certificate,
@@ -49,7 +51,7 @@ from p2pmpc.certificate import (
 )
 from p2pmpc.codec import digest, encode
 from p2pmpc.dictionary import Dictionary
-from p2pmpc.errors import LogError, P2pmpcError, Refused, SplitView, error_tree
+from p2pmpc.errors import LogError, P2pmpcError, Refused, SplitView, WrongUsage
 from p2pmpc.identity import Signer, verify_signature
 from p2pmpc.messages import End, Entries, ForkNotice, Frontier, sentence
 from p2pmpc.policy import Policy
@@ -61,6 +63,8 @@ from p2pmpc.record import (
     Content,
     DatasetNote,
     Ended,
+    ForkNote,
+    ForkProof,
     Genesis,
     Ready,
     Refusal,
@@ -74,10 +78,11 @@ from p2pmpc.roster import found_roster
 from p2pmpc.settings import Settings
 from p2pmpc.study import Study
 
-__all__ = ["PROGRAM_VERSION", "Core"]
+__all__ = ["ASIDE_MAX", "PROGRAM_VERSION", "Core"]
 
 PROGRAM_VERSION = b"p2pmpc 0.1.0 joint/1"
 FIRST_ATTEMPT = 1
+ASIDE_MAX = 64  # entries of one author about studies and sessions that are not known here yet
 
 
 @dataclass(slots=True)
@@ -98,6 +103,7 @@ class Core:
     effects: list[Effect] = field(default_factory=list)
     appends: list[tuple[SignedEntry, Body | None]] = field(default_factory=list)
     news: list[tuple[SignedEntry, Body | None]] = field(default_factory=list)
+    aside: dict[str | bytes, list[Known]] = field(default_factory=dict)  # by study or session
     now_ms: int = 0
 
     def handle(self, now_ms: int, event: Event) -> list[Effect]:
@@ -115,6 +121,8 @@ class Core:
     # ---- what people do ----
 
     def on_founded(self, event: Founded) -> None:
+        if self.feeds.roster is not None:
+            raise WrongUsage("this node belongs to a network already")
         roster = found_roster(event.title, event.cards)
         if self.name not in roster.names:
             raise P2pmpcError(f"{self.name} is not among the founding members")
@@ -135,6 +143,7 @@ class Core:
         self.policy = event.policy
 
     def on_proposed(self, event: Proposed) -> None:
+        self.read_study(event)
         self.write(
             "study",
             StudyNote(study=event.study, researcher=event.researcher, signature=event.signature),
@@ -149,6 +158,11 @@ class Core:
     def on_link_lost(self, event: LinkLost) -> None:
         self.up.discard(event.peer)
 
+    def on_gone(self, event: Gone) -> None:
+        case = self.cases.get(event.study)
+        if case is not None and not case.final and not case.session:
+            self.stop(case, 402, event.why, event.member, "")
+
     def on_received(self, event: Received) -> None:
         message = event.message
         if isinstance(message, Entries):
@@ -157,44 +171,63 @@ class Core:
             for news in self.feeds.news_for(message):
                 self.effects.append(Send(event.peer, news))
         elif isinstance(message, ForkNotice):
-            self.take_fork(message)
+            self.take_fork(message.proof)
         elif isinstance(message, End):
             self.take_end(event.peer, message)
 
     def take_entries(self, peer: str, message: Entries) -> None:
         for signed, body in message.entries:
             try:
-                placed = self.feeds.take(signed, body)
+                placed = self.feeds.take(signed, body, peer)
             except SplitView as fork:
-                author = str(fork.where.get("member", ""))
-                self.tell_fork(author)
+                self.tell_fork(str(fork.where.get("member", "")))
                 continue
             except P2pmpcError as fault:
                 self.effects.append(Emit("", "entry refused", peer, fault.message))
                 continue
-            for filed, known in placed:
-                self.appends.append(filed)
-                self.apply(known)
+            self.put_on_record(placed)
+
+    def put_on_record(self, placed: list[tuple[tuple[SignedEntry, Body | None], Known]]) -> None:
+        for filed, known in placed:
+            self.appends.append(filed)
+            self.apply(known)
+        for fault in self.feeds.refused:
+            author = str(fault.where.get("member", ""))
+            self.effects.append(Emit("", "entry refused", author, fault.message))
+        self.feeds.refused = []
 
     def tell_fork(self, author: str) -> None:
+        """The proof goes to everyone and into this member's own feed; then on without the author.
+
+        What others wrote after they had read the author's other history is placed from now on.
+        """
         proof = self.feeds.forks[author]
         self.effects.append(Emit("", "fork found", author, f"{author} signed two histories"))
         for peer in sorted(self.up):
             self.effects.append(Send(peer, ForkNotice(proof)))
         for case in self.open_cases(author):
-            self.stop(case, 405, f"{author} signed two histories", author, "")
+            self.stop(case, 403, f"{author} signed two histories", author, "")
+        if author != self.name:
+            self.write("fork", ForkNote(proof))
+        self.put_on_record(self.feeds.place_waiting())
 
-    def take_fork(self, message: ForkNotice) -> None:
+    def take_fork(self, proof: ForkProof) -> None:
         assert self.feeds.roster is not None
-        author = message.proof.check(self.feeds.roster)
+        author = proof.check(self.feeds.roster)
         if author not in self.feeds.forks:
-            self.feeds.forks[author] = message.proof
+            self.feeds.forks[author] = proof
             self.tell_fork(author)
 
     def take_end(self, peer: str, message: End) -> None:
-        for case in self.cases.values():
-            if case.session == message.session and not case.final:
-                self.stop(case, message.code, message.text, message.waited_for or peer, peer)
+        case = self.case_of(message.session)
+        if case is not None and peer in case.study.parties and not case.final:
+            self.stop_as_told(case, peer, message.code, message.text, message.waited_for)
+
+    def stop_as_told(self, case: Case, peer: str, code: int, why: str, waited_for: str) -> None:
+        """A party says that its attempt is over. Its word is recorded as its word."""
+        named = waited_for if waited_for in case.study.parties else peer
+        text = f"{peer} ended the run: {why}" if why else f"{peer} ended the run"
+        self.stop(case, shared_code(code), text, named, peer)
 
     def on_timer(self, event: TimerFired) -> None:
         if event.name == "gossip":
@@ -216,13 +249,35 @@ class Core:
     def apply(self, known: Known) -> None:
         """Draw the conclusions of one entry, whoever wrote it."""
         step = APPLIES.get(type(known.content))
-        if step is None:
+        if step is None or self.set_aside(known):
             return
         try:
             step(self, known.entry.author, known, known.content)
         except P2pmpcError as fault:
             # on record all the same: its author signed it, and it means nothing here
             self.effects.append(Emit("", "entry refused", known.entry.author, fault.message))
+
+    def set_aside(self, known: Known) -> bool:
+        """Whether the entry is of a study or session that is not known here yet: it waits.
+
+        An honest author has read the study before it consents, and its entry comes later. A liar
+        may leave that out; the members must not conclude differently by the order of arrival.
+        """
+        topic = topic_of(known.content)
+        if topic is None or topic in self.cases or (isinstance(topic, bytes) and self.runs(topic)):
+            return False
+        author = known.entry.author
+        kept = sum(one.entry.author == author for aside in self.aside.values() for one in aside)
+        if kept < ASIDE_MAX:
+            self.aside.setdefault(topic, []).append(known)
+        return True
+
+    def runs(self, session: bytes) -> bool:
+        return self.case_of(session) is not None
+
+    def take_up(self, topic: str | bytes) -> None:
+        for known in self.aside.pop(topic, []):
+            self.apply(known)
 
     def restore(self, entries: Iterable[Known]) -> None:
         """Learn again what the store holds; sends and starts nothing."""
@@ -231,64 +286,93 @@ class Core:
         self.effects, self.appends, self.news = [], [], []
 
     def apply_dataset(self, author: str, known: Known, note: DatasetNote) -> None:
-        dictionary = Dictionary.from_bytes(note.dictionary)
+        dictionary = read_or_refuse(lambda: Dictionary.from_bytes(note.dictionary))
         self.dictionaries.setdefault(author, {})[dictionary.name] = dictionary
         for case in self.cases.values():
             self.consider(case)
 
     def apply_study(self, author: str, known: Known, note: StudyNote) -> None:
-        assert self.feeds.roster is not None
-        study = Study.from_bytes(note.study)
-        network = self.feeds.roster.network
-        verify_signature(note.researcher, network, "study", study.hash, note.signature)
+        study = self.read_study(note)
         if study.id in self.cases:
             return
         case = Case(study)
         self.cases[study.id] = case
         self.emit(case, "proposed", author, f"{study.title} (proposed through {author})")
         self.consider(case)
+        self.take_up(study.id)
+
+    def read_study(self, note: StudyNote | Proposed) -> Study:
+        """The study, signed by its researcher and among members. Raises P2pmpcError."""
+        if self.feeds.roster is None:
+            raise WrongUsage("this node belongs to no network yet")
+        study = read_or_refuse(lambda: Study.from_bytes(note.study))
+        network = self.feeds.roster.network
+        verify_signature(note.researcher, network, "study", study.hash, note.signature)
+        strangers = sorted(set(study.parties) - set(self.feeds.roster.names))
+        if strangers:
+            raise WrongUsage(
+                f"the study names {strangers[0]!r}, who is no member of this network",
+                next=f"The members are {', '.join(self.feeds.roster.names)}.",
+            )
+        return study
+
+    def apply_fork(self, author: str, known: Known, note: ForkNote) -> None:
+        self.take_fork(note.proof)
 
     def apply_consent(self, author: str, known: Known, note: Consent) -> None:
-        case = self.cases.get(note.study)
-        if case is None or author not in case.study.parties or author in case.consents:
+        case = self.cases[note.study]
+        if case.final or author not in case.study.parties or author in case.consents:
+            return
+        try:
+            read_or_refuse(lambda: Policy.from_bytes(note.rules))
+        except P2pmpcError:
+            self.stop(case, 404, f"{author} consented under rules that are none", author, "")
             return
         case.consents[author], case.rules[author] = known.hash, note.rules
+        if author == self.name:
+            case.described = self.catalogue(case.study)  # what was consented to, whatever comes
         self.emit(case, "consented", author, note.reason)
         if case.state == "proposed" and set(case.consents) == set(case.study.parties):
             move(case, "consents held")
             self.make_ready(case)
 
     def apply_refusal(self, author: str, known: Known, note: Refusal) -> None:
-        case = self.cases.get(note.study)
-        if case is None or author not in case.study.parties:
+        case = self.cases[note.study]
+        if author not in case.study.parties:
             return
         case.refusals[author] = note.reason
         if case.state in {"proposed", "agreed"}:
             move(case, "refused")
             case.ended = EndedNote(note.code, note.reason, "")
-            error = _error(note.code, note.reason, author, note.would_pass)
+            error = error_json(note.code, note.reason, author, note.would_pass)
             self.emit(case, "refused", author, note.reason, error)
 
     def apply_ready(self, author: str, known: Known, note: Ready) -> None:
-        case = self.cases.get(note.study)
-        if case is None or author not in case.study.parties or author in case.readies:
+        case = self.cases[note.study]
+        if author not in case.study.parties or author in case.readies:
             return
         case.readies[author] = (known.hash, note)
         self.start_if_all_ready(case)
+
+    def apply_checked(self, author: str, known: Known, note: Checked) -> None:
+        case = self.case_of(note.session)
+        if case is not None and author in case.study.parties:
+            case.checked.setdefault(author, note.transcript)
 
     def apply_release(self, author: str, known: Known, note: Release) -> None:
         case = self.case_of(note.session)
         if case is None or author not in case.study.parties or author in case.releases:
             return
         case.releases[author] = (note.certificate_hash, note.signature)
+        if author not in case.checked and not case.final:
+            self.stop(case, 404, f"{author} released before it had checked", author, "")
+            return
         self.certify_if_complete(case)
 
     def apply_ended(self, author: str, known: Known, note: Ended) -> None:
-        case = self.cases.get(note.study)
-        if case is None or author == self.name or author not in case.study.parties:
-            return
-        if not case.final:
-            self.stop(case, note.code, note.why, note.waited_for, author)
+        case = self.cases[note.study]
+        if author != self.name and author in case.study.parties and not case.final:
+            self.stop_as_told(case, author, note.code, note.why, note.waited_for)
 
     # ---- consent ----
 
@@ -300,7 +384,8 @@ class Core:
         if me in case.refusals or not self.described(case.study):
             return
         try:
-            resolve(case.study, self.catalogue(case.study), {me: self.policy})
+            catalogue, policies = self.catalogue(case.study), {me: self.policy}
+            read_or_refuse(lambda: resolve(case.study, catalogue, policies))
         except P2pmpcError as fault:
             self.refuse(case, fault.code, fault.message, fault.next)
             return
@@ -309,7 +394,8 @@ class Core:
             self.consent(case, verdict.reason)
         elif verdict.verdict == REFUSE:
             self.refuse(case, Refused.code, verdict.reason, verdict.would_pass)
-        else:
+        elif not case.asked:
+            case.asked = True
             self.emit(case, "asked", me, verdict.reason)
 
     def described(self, study: Study) -> bool:
@@ -339,13 +425,13 @@ class Core:
     def resolved(self, case: Case) -> Resolved:
         """The study against all descriptions and the strictest of all consented rules."""
         policies = {member: Policy.from_bytes(rules) for member, rules in case.rules.items()}
-        return resolve(case.study, self.catalogue(case.study), policies)
+        return resolve(case.study, case.described, policies)
 
     def program(self, case: Case) -> bytes:
         """One hash over all that decides the computation: study, descriptions, rules, version."""
         described = [
             dictionary.to_bytes()
-            for _, sets in sorted(self.catalogue(case.study).items())
+            for _, sets in sorted(case.described.items())
             for _, dictionary in sorted(sets.items())
         ]
         rules = [rules for _, rules in sorted(case.rules.items())]
@@ -356,9 +442,15 @@ class Core:
     def make_ready(self, case: Case) -> None:
         if self.name not in case.study.parties or self.feeds.roster is None:
             return
+        try:
+            read_or_refuse(lambda: self.resolved(case))
+        except P2pmpcError as fault:
+            self.stop(case, fault.code, fault.message, "", "")
+            return
         case.secret, public = self.make_key_pair(self.randomness(32))
         consents = digest("p2pmpc/consents/1", *(h for _, h in sorted(case.consents.items())))
-        own = [self.commitments[name] for name in sorted(case.study.datasets_of(self.name))]
+        names = sorted(case.study.datasets_of(self.name))
+        case.commitments = {name: self.commitments[name] for name in names}
         move(case, "own ready")
         self.effects.append(SetTimer(f"start:{case.id}", self.settings.ready_wait_s))
         self.write(
@@ -368,7 +460,7 @@ class Core:
                 attempt=FIRST_ATTEMPT,
                 epoch=self.feeds.roster.epoch,
                 consents=consents,
-                snapshot=digest("p2pmpc/snapshots/1", *own),
+                snapshot=digest("p2pmpc/snapshots/1", *case.commitments.values()),
                 key=public,
                 program=self.program(case),
             ),
@@ -395,6 +487,7 @@ class Core:
         )
         case.secret = b""
         self.effects.append(StartSession(order))
+        self.take_up(case.session)
 
     def start_overdue(self, study: str) -> None:
         case = self.cases[study]
@@ -448,11 +541,10 @@ class Core:
         if case.state != "releasing" or set(case.releases) != set(case.study.parties):
             return
         assert case.certificate is not None
-        wanted = certificate_hash(case.certificate)
-        for member, (found, signature) in sorted(case.releases.items()):
-            if found != wanted or not self.signed_by(member, case.certificate, signature):
-                self.stop(case, 404, f"{member} signed another certificate", member, "")
-                return
+        fault = self.release_fault(case, case.certificate)
+        if fault is not None:
+            self.stop(case, *fault, "")
+            return
         signatures = tuple(case.releases[party][1] for party in case.study.parties)
         certificate = encode(case.certificate)
         move(case, "certificate complete")
@@ -462,6 +554,21 @@ class Core:
         )
         self.emit(case, "released", "", f"certificate signed by all {len(signatures)} parties")
         self.effects.append(ResumeSession(case.session, certificate, signatures))
+
+    def release_fault(self, case: Case, certificate: Certificate) -> tuple[int, str, str] | None:
+        """What is wrong with the parties' releases: an error code, a sentence, who."""
+        wanted = certificate_hash(certificate)
+        for member, (found, signature) in sorted(case.releases.items()):
+            if found == wanted and not self.signed_by(member, certificate, signature):
+                return 404, f"{member} did not sign the certificate that it released", member
+            if case.checked[member] != certificate.transcript:
+                return 404, f"{member} had checked another transcript", member
+        others = [member for member, (found, _) in sorted(case.releases.items()) if found != wanted]
+        if not others:
+            return None
+        # one of them lied, or whoever told them other things than this node; only two are certain
+        who = others[0] if len(case.study.parties) == 2 else ""
+        return 401, f"{', '.join(others)} signed another certificate than this node", who
 
     def signed_by(self, member: str, certificate: Certificate, signature: bytes) -> bool:
         assert self.feeds.roster is not None
@@ -493,19 +600,21 @@ class Core:
             self.stop(case, event.code, event.why, event.waited_for, event.told_by)
 
     def stop(self, case: Case, code: int, why: str, waited_for: str, told_by: str) -> None:
-        """End the attempt, say so to the others, and put it on record."""
+        """End the attempt, say so to the others, and put it on record.
+
+        The details of this machine's own troubles stay on it.
+        """
         move(case, "ended")
         case.ended, case.secret = EndedNote(code, why, waited_for), b""
+        told, text = shared_code(code), shared_text(self.name, code, why)
         if case.session:
             self.effects.append(StopSession(case.session, code, why, waited_for, told_by))
             for peer in case.study.parties:
                 if peer in self.up and peer not in {self.name, told_by}:
-                    self.effects.append(
-                        Send(peer, End(case.session, code, sentence(why), waited_for))
-                    )
-        self.emit(case, "ended", waited_for, why, _error(code, why, waited_for, ""))
+                    self.effects.append(Send(peer, End(case.session, told, text, waited_for)))
+        self.emit(case, "ended", waited_for, why, error_json(code, why, waited_for, ""))
         if self.name in case.study.parties:
-            self.write("ended", Ended(case.id, code, sentence(why), waited_for))
+            self.write("ended", Ended(case.id, told, text, waited_for))
 
     # ---- looking up ----
 
@@ -541,11 +650,6 @@ def _agreed(note: Ready) -> tuple[int, int, bytes, bytes]:
     return note.attempt, note.epoch, note.consents, note.program
 
 
-def _error(code: int, message: str, member: str, would_pass: str) -> dict[str, Any]:
-    cls = error_tree().get(code, P2pmpcError)
-    return cls(message, next=would_pass, member=member or None).to_json()
-
-
 HANDLERS: Mapping[type, Callable[[Core, Any], None]] = {
     Founded: Core.on_founded,
     DatasetAdded: Core.on_dataset,
@@ -558,6 +662,7 @@ HANDLERS: Mapping[type, Callable[[Core, Any], None]] = {
     SessionPaused: Core.on_paused,
     SessionEnded: Core.on_ended,
     SessionStopped: Core.on_stopped,
+    Gone: Core.on_gone,
 }
 
 APPLIES: Mapping[type, Callable[[Core, str, Known, Any], None]] = {
@@ -566,6 +671,8 @@ APPLIES: Mapping[type, Callable[[Core, str, Known, Any], None]] = {
     Consent: Core.apply_consent,
     Refusal: Core.apply_refusal,
     Ready: Core.apply_ready,
+    Checked: Core.apply_checked,
     Release: Core.apply_release,
     Ended: Core.apply_ended,
+    ForkNote: Core.apply_fork,
 }

@@ -10,15 +10,19 @@ refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from p2pmpc.certificate import Certificate
-from p2pmpc.errors import P2pmpcError
-from p2pmpc.record import Ready
+from p2pmpc.dictionary import Dictionary
+from p2pmpc.errors import LogError, P2pmpcError
+from p2pmpc.record import Checked, Consent, Content, Ended, Ready, Refusal, Release
 from p2pmpc.study import Study
 
-__all__ = ["STUDY", "Case", "EndedNote", "move"]
+__all__ = ["STUDY", "Case", "EndedNote", "move", "read_or_refuse", "topic_of"]
+
+T = TypeVar("T")
 
 STUDY: Mapping[tuple[str, str], str] = {
     ("proposed", "consents held"): "agreed",
@@ -61,10 +65,14 @@ class Case:
     consents: dict[str, bytes] = field(default_factory=dict)  # member -> entry hash
     rules: dict[str, bytes] = field(default_factory=dict)  # member -> its rules, as consented
     refusals: dict[str, str] = field(default_factory=dict)
+    asked: bool = False  # a steward was asked, once
+    described: Mapping[str, Mapping[str, Dictionary]] = field(default_factory=dict)  # as consented
+    commitments: Mapping[str, bytes] = field(default_factory=dict)  # own data sets, as ready
     readies: dict[str, tuple[bytes, Ready]] = field(default_factory=dict)  # member -> hash, content
     secret: bytes = b""
     session: bytes = b""
     certificate: Certificate | None = None
+    checked: dict[str, bytes] = field(default_factory=dict)  # member -> transcript
     releases: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)  # hash, signature
     ended: EndedNote | None = None
 
@@ -86,3 +94,18 @@ def move(case: Case, event: str) -> None:
     if following is None:
         raise P2pmpcError(f"study {case.id} is {case.state}; {event!r} cannot happen now")
     case.state = following
+
+
+def topic_of(content: Content | None) -> str | bytes | None:
+    """The study or session that an entry is about and that must be known before it."""
+    if isinstance(content, Consent | Refusal | Ready | Ended):
+        return content.study
+    return content.session if isinstance(content, Checked | Release) else None
+
+
+def read_or_refuse(read: Callable[[], T]) -> T:
+    """What other people wrote. Whatever trips its reader means nothing, and stops nothing."""
+    try:
+        return read()
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as fault:
+        raise LogError(f"it cannot be read ({type(fault).__name__})") from None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nodes.data.dataset import Snapshot, load
 from p2pmpc.dictionary import Dictionary
-from p2pmpc.errors import NotFound
+from p2pmpc.errors import NotFound, Refused
 
 __all__ = ["THREADS", "DatasetFacts", "LocalEngine"]
 
@@ -38,7 +38,7 @@ class LocalEngine:
     def __init__(self, member: str, randomness: Callable[[int], bytes]) -> None:
         self._member = member
         self._randomness = randomness
-        self._snapshots: dict[str, Snapshot] = {}
+        self._snapshots: dict[str, tuple[Snapshot, bytes]] = {}  # with what it was committed by
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kernel")
 
     def __repr__(self) -> str:
@@ -56,16 +56,28 @@ class LocalEngine:
         snapshot = await loop.run_in_executor(
             self.threads, load, files, dictionary, self._member, encoding
         )
-        self._snapshots[dictionary.name] = snapshot
         commitment = snapshot.commitment(self._randomness(SALT_BYTES))
+        self._snapshots[dictionary.name] = snapshot, commitment
         return DatasetFacts(snapshot.rows, tuple(snapshot.notes), commitment)
 
-    def snapshots(self, names: tuple[str, ...]) -> Mapping[str, Snapshot]:
-        """The rows of these data sets. Raises NotFound naming the first that is not loaded."""
-        for name in names:
-            if name not in self._snapshots:
-                raise NotFound(f"the data set {name!r} is not loaded here", member=self._member)
-        return {name: self._snapshots[name] for name in names}
+    def snapshots(self, commitments: Mapping[str, bytes]) -> Mapping[str, Snapshot]:
+        """The rows of these data sets, exactly as committed.
+
+        Raises NotFound naming the first that is not loaded, Refused the first that was read anew.
+        """
+        return {name: self._snapshot(name, wanted) for name, wanted in sorted(commitments.items())}
+
+    def _snapshot(self, name: str, wanted: bytes) -> Snapshot:
+        if name not in self._snapshots:
+            raise NotFound(f"the data set {name!r} is not loaded here", member=self._member)
+        snapshot, commitment = self._snapshots[name]
+        if commitment != wanted:
+            raise Refused(
+                f"{self._member} has read the data set {name!r} anew since it was ready",
+                member=self._member,
+                next="Propose the study again: other rows need another consent.",
+            )
+        return snapshot
 
     def peak_memory(self) -> int:
         """Bytes that this process held at most."""

@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nodes.people.http import Request
-from p2pmpc.errors import NotFound, WrongUsage
+from p2pmpc.errors import NotFound, P2pmpcError, WrongUsage
 
 if TYPE_CHECKING:
     from nodes.shell import Node
@@ -52,7 +52,15 @@ class People:
         route = self._routes.get((request.method, request.path[0] if request.path else ""))
         if route is None:
             raise NotFound(f"there is no {request.method} /{'/'.join(request.path)}")
-        return await route(request)
+        try:
+            return await route(request)
+        except P2pmpcError:
+            raise
+        except Exception:  # its message may hold a value of the data: the log keeps the places only
+            self._node.log.exception("request failed")
+            raise P2pmpcError(
+                "an internal fault ended this request", next="The node's log names the place."
+            ) from None
 
     async def _status(self, request: Request) -> dict[str, Any]:
         return self._node.status()

@@ -43,8 +43,8 @@ def decode_array(data: bytes, sender: str, name: str) -> npt.NDArray[Any]:
             f"message {name!r} says {list(shape)} and holds {len(data) - start} bytes",
             member=sender,
         )
-    return (
-        np.frombuffer(data, dtype=dtype, offset=start)
-        .reshape(shape)
-        .astype(dtype.newbyteorder("="))
-    )
+    try:
+        array = np.frombuffer(data, dtype=dtype, offset=start).reshape(shape)
+    except (ValueError, OverflowError):  # no elements at all, and an axis beyond any memory
+        raise RemoteError(f"message {name!r} has an impossible shape", member=sender) from None
+    return array.astype(dtype.newbyteorder("="))

@@ -35,10 +35,11 @@ class Toll:
 
     rounds: int = 0
     bytes_sent: int = 0
+    posting: str = ""  # the peer that a mail is being posted to; it waits while the peer takes none
     names: set[str] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Driver:
     """One attempt. `pause` returns when the fact that the protocol waits for is on disk."""
 
@@ -80,7 +81,9 @@ class Driver:
             data = encode_array(value)
             self.toll.bytes_sent += len(data)
             self.toll.names.add(name)
+            self.toll.posting = peer
             await self.post(peer, name, data)
+        self.toll.posting = ""
         return await self.mailbox.hear(step.hears)
 
     async def _compute(self, computes: list[Compute]) -> list[Any]:

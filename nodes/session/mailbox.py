@@ -31,7 +31,7 @@ def declared_name(name: str) -> str:
     return parts[-1] if parts else ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Mailbox:
     """Mail by (sender, name), FIFO. One task puts (the shell), one task hears (the driver)."""
 

@@ -42,6 +42,7 @@ class Brief:
     resolved: Resolved
     catalogue: Mapping[str, Mapping[str, Dictionary]]
     rules: Mapping[str, bytes]
+    commitments: Mapping[str, bytes]  # own data sets, as this member was ready with them
     roster: Roster
     heads: Mapping[str, str]
 
@@ -53,8 +54,9 @@ class Brief:
             me=core.name,
             order=order,
             resolved=core.resolved(case),
-            catalogue=core.catalogue(case.study),
+            catalogue=case.described,
             rules=dict(case.rules),
+            commitments=dict(case.commitments),
             roster=core.feeds.roster,
             heads={author: head.hash.hex() for author, head in sorted(core.feeds.heads.items())},
         )
@@ -74,7 +76,7 @@ class Outcome:
     duplicates: Mapping[str, int]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Session:
     """Made by `prepare`, run once."""
 
@@ -125,8 +127,7 @@ class Session:
     def _gather(self) -> tuple[Drawn, JointInputs, dict[str, int]]:
         brief = self.brief
         drawn = draw_plan(brief.order.session, brief.resolved, brief.catalogue)
-        names = brief.resolved.study.datasets_of(brief.me)
-        snapshots = self.engine.snapshots(names)
+        snapshots = self.engine.snapshots(brief.commitments)
         inputs, duplicates = gather_inputs(brief.me, brief.resolved, drawn.joint, snapshots)
         return drawn, inputs, duplicates
 

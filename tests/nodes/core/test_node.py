@@ -315,13 +315,13 @@ def test_entries_ahead_of_what_they_have_read_wait_up_to_a_limit(world):
     world.deliver()
     written = [south.write("answered", Answered(bytes(32), bytes(32)), 1) for _ in range(3)]
     late = written[2]
-    feeds.waiting = {("x", k): (late[0], None) for k in range(WAITING_MAX)}
-    assert feeds.take(late[0], late[1]) == []
-    assert len(feeds.waiting) == WAITING_MAX
+    feeds.waiting = {"south": {k: late[:2] for k in range(100, 100 + WAITING_MAX)}}
+    assert feeds.take(late[0], late[1], "south") == []
+    assert len(feeds.waiting["south"]) == WAITING_MAX
     feeds.waiting = {}
-    assert feeds.take(late[0], late[1]) == []
-    assert feeds.take(written[1][0], written[1][1]) == []
-    placed = feeds.take(written[0][0], written[0][1])
+    assert feeds.take(late[0], late[1], "south") == []
+    assert feeds.take(written[1][0], written[1][1], "south") == []
+    placed = feeds.take(written[0][0], written[0][1], "south")
     assert [known.entry.seq for _, known in placed] == [w[2].entry.seq for w in written]
 
 
@@ -333,15 +333,23 @@ def test_a_node_that_is_not_among_the_founders_is_told_so(tmp_path):
     from p2pmpc.codec import encode
 
     world.cores["east"].name = "west"
+    world.cores["east"].feeds.roster = None
     with pytest.raises(P2pmpcError, match="west"):
         world.handle("east", Founded("tests", tuple(encode(card) for card in cards)))
 
 
 def test_a_study_whose_researcher_did_not_sign_it_is_kept_on_record_and_runs_nowhere(world, study):
     from nodes.core.effects import Proposed
+    from p2pmpc.record import StudyNote
 
     add_data(world)
-    world.handle("north", Proposed(study.to_bytes(), world.signers["north"].public, bytes(64)))
+    public = world.signers["north"].public
+    with pytest.raises(P2pmpcError):
+        world.handle("north", Proposed(study.to_bytes(), public, bytes(64)))
+    note = StudyNote(study.to_bytes(), public, bytes(64))
+    signed, body, _ = world.cores["north"].feeds.write("study", note, 1)
+    world.stores["north"].append([(signed, body)])
+    world.handle("east", Received("north", Entries(((signed, body),))))
     world.deliver()
     assert all(study.id not in world.cores[name].cases for name in NAMES)
     assert kinds(world, "east", "north")[-1] == "study"
