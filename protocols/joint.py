@@ -58,7 +58,7 @@ ROUNDS = (
     Says("sizes", to="all", size="4 a linked table that the party holds"),
 )
 WORDS = 2  # every cell is shared in Z_2^128, which certificates and receipts speak of
-SPARE_BITS = 2  # a sign, and a threshold may lie one above the largest count
+SPARE_BITS = 2  # a sign, and a sum may reach a little beyond one table's rows
 ANSWER = Ring(WORDS)
 
 Bits = npt.NDArray[np.uint8]
@@ -183,7 +183,7 @@ def _agree_sizes(seat: Seat, link: LinkPlan, own: Mapping[str, int]) -> Protocol
             for peer in seat.peers
             if held[peer]
         },
-        {"sizes": seat.parties} if len(mine) else {},
+        {"sizes": seat.parties},  # heard alike also by those who hold no linked table
     )
     said = {**{peer: heard[peer, "sizes"] for peer in seat.peers if held[peer]}, seat.me: mine}
     sizes = {}
@@ -344,7 +344,8 @@ def _verdicts(
     if not checks:
         return {name: np.array([always], dtype=np.uint8) for name, _ in units}
     sums = np.stack([ANSWER.sum(cells[name][list(check.cells)], axis=0) for name, check in checks])
-    bits = SPARE_BITS + max(one.count_bits for one in plan.plans)
+    largest = max(check.at_least for _, check in checks)
+    bits = SPARE_BITS + max(largest.bit_length(), *(one.count_bits for one in plan.plans))
     passing = yield from _compare(seat, sums, [check for _, check in checks], bits)
     groups = [[k for k, (owner, _) in enumerate(checks) if owner == name] for name, _ in units]
     verdicts = yield from named("all", all_of(seat.fork("all"), passing, groups))

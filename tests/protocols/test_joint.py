@@ -322,3 +322,43 @@ def test_views_of_all_others_do_not_depend_on_the_honest_partys_rows(seats):
         totals.append(total)
     gap = np.max(np.abs(totals[0] - totals[1])) / np.sqrt(runs / 2)
     assert gap < 6.0
+
+
+def test_a_threshold_far_above_the_largest_count_is_not_passed_by_wrapping_round(seats):
+    """33 rows at most, 200 asked for: 30 - 200 is 86 mod 2^8, and 86 has no sign."""
+    rules = replace(RULES, minimum_cohort=200)
+    asked = plan_statistic("one", "count", {}, {}, rules, 11, 3, False, ("patients",))
+    plan = JointPlan(SESSION, (asked,), {"one": ("a", "b", "c")}, None, ("a",))
+    inputs = {
+        p: JointInputs({"one": pooled_cells(asked, {}, np.ones(10, bool))}, {}, {}, bytes(32))
+        for p in "abc"
+    }
+    assert opened_of(plan, run(seats, plan, inputs, "wrapping")["a"])["main"] is None
+
+
+def test_a_party_without_a_linked_table_takes_part_in_a_study_that_links(seats):
+    plan, inputs, joined = linked_scene(9)
+    asked = plan_statistic("p", "count", {}, {}, RULES, 1 << 12, 2, False, ("other",))
+    pooled = {"p": pooled_cells(asked, {}, np.ones(20, bool))}
+    plan = replace(plan, plans=(plan.plans[0], asked), pooled={"p": ("c", "d")})
+    widths = {"labs": len(linked_layout(plan.plans[0]).features["labs"])}
+    plan = replace(plan, link=replace(plan.link, widths=widths))
+    inputs["c"] = replace(inputs["c"], pooled=pooled)
+    inputs["d"] = JointInputs(pooled, {}, {}, bytes(32))
+    found = run(seats, plan, narrowed(inputs, plan), "without")
+    assert found["a"].integers == {"n/main": (len(joined),), "p/main": (40,)}
+
+
+def narrowed(inputs, plan):
+    """The inputs with the features of the plan's first statistic alone."""
+    layout = linked_layout(plan.plans[0]).features
+    return {
+        party: replace(
+            one,
+            holdings={
+                alias: replace(held, features=held.features[:, : len(layout[alias])])
+                for alias, held in one.holdings.items()
+            },
+        )
+        for party, one in inputs.items()
+    }

@@ -2,7 +2,11 @@
 
 import numpy as np
 import pytest
-from nacl.bindings import crypto_core_ed25519_BYTES
+from nacl.bindings import (
+    crypto_core_ed25519_add,
+    crypto_core_ed25519_BYTES,
+    crypto_scalarmult_ed25519_base_noclamp,
+)
 
 from protocols.abort import Suspected
 from protocols.oblivious_transfer import ROUNDS, TRANSFERS_MAX, blocks, connect, random_ot
@@ -110,10 +114,15 @@ def test_connecting_takes_two_rounds_and_the_declared_bytes(seats):
 SMALL_ORDER = bytes([1]) + bytes(31)  # the identity
 NOT_CANONICAL = bytes([255] * 32)
 OTHER_ORDER = bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")
+HALF_ORDER = bytes([0xEC, *[0xFF] * 30, 0x7F])  # order 2; libsodium before 2026 took it in a sum
+MIXED = [
+    crypto_core_ed25519_add(crypto_scalarmult_ed25519_base_noclamp(bytes([5]) + bytes(31)), torsion)
+    for torsion in (HALF_ORDER, OTHER_ORDER)
+]
 
 
 @pytest.mark.parametrize("name", ["point", "points"])
-@pytest.mark.parametrize("bad", [SMALL_ORDER, NOT_CANONICAL, OTHER_ORDER])
+@pytest.mark.parametrize("bad", [SMALL_ORDER, NOT_CANONICAL, OTHER_ORDER, *MIXED])
 def test_a_point_outside_the_group_names_its_sender(seats, name, bad):
     def tamper(sender, receiver, said, value):
         if (sender, receiver, said) == ("b", "a", name):
