@@ -315,7 +315,7 @@ def test_entries_ahead_of_what_they_have_read_wait_up_to_a_limit(world):
     world.deliver()
     written = [south.write("answered", Answered(bytes(32), bytes(32)), 1) for _ in range(3)]
     late = written[2]
-    feeds.waiting = {"south": {k: late[:2] for k in range(100, 100 + WAITING_MAX)}}
+    feeds.waiting = {"south": dict.fromkeys(range(100, 100 + WAITING_MAX), late[:2])}
     assert feeds.take(late[0], late[1], "south") == []
     assert len(feeds.waiting["south"]) == WAITING_MAX
     feeds.waiting = {}
