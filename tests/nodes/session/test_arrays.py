@@ -44,3 +44,11 @@ def test_a_length_that_would_fill_the_memory_is_refused_before_anything_is_made(
     data = bytes([2, 2]) + (2**40).to_bytes(8, "little") * 2
     with pytest.raises(RemoteError):
         decode_array(data, "south", "open")
+
+
+def test_no_elements_on_an_axis_beyond_any_memory_are_refused():
+    for lengths in ((0, 2**63), (2**64 - 1, 0), (0, 2**62, 2**62)):
+        axes = b"".join(length.to_bytes(8, "little") for length in lengths)
+        with pytest.raises(RemoteError) as fault:
+            decode_array(bytes([2, len(lengths)]) + axes, "south", "open")
+        assert fault.value.where == {"member": "south"}

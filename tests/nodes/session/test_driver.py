@@ -97,3 +97,35 @@ def test_a_fault_from_outside_ends_the_wait_and_closes_the_generator():
 
     asyncio.run(scene())
     assert closed == ["north"]
+
+
+def test_a_peer_that_takes_no_mail_is_the_one_that_is_waited_for():
+    protocols = {me: exchange(me, 1, []) for me in PARTIES}
+    _, drivers = pair(protocols)
+
+    async def scene():
+        held = asyncio.Event()
+
+        async def post(peer, name, data):
+            await held.wait()
+
+        driver = Driver(
+            protocols["north"],
+            drivers["north"].mailbox,
+            post,
+            drivers["north"].pause,
+            drivers["north"].threads,
+            Toll(),
+        )
+        run = asyncio.get_running_loop().create_task(driver.run())
+        async with asyncio.timeout(5):
+            while not driver.toll.posting:  # noqa: ASYNC110  there is nothing else to wait on
+                await asyncio.sleep(0.01)
+        assert driver.toll.posting == "south"
+        driver.mailbox.fail(Missing("south", "not heard"))
+        held.set()
+        with pytest.raises(Missing):
+            await run
+        assert driver.toll.posting == ""
+
+    asyncio.run(scene())

@@ -131,16 +131,24 @@ class Wire:
 
 
 class Member:
-    """One node process. `limit_bytes` caps the size of any file it writes."""
+    """One node process. `limit_bytes` caps the size of any file it writes.
 
-    def __init__(self, name, home, wire=None, limit_bytes=None):
+    `step` is where it kills itself (see dying.py); such members wait less long for the dead.
+    """
+
+    def __init__(self, name, home, wire=None, limit_bytes=None, step=None):
         self.name, self.home, self.wire = name, home, wire
         settings = home.with_suffix(".toml")
         text = rehearsal_settings(name).to_toml()
         if wire is not None:
             text = text.replace('advertise = ""', f'advertise = "127.0.0.1:{wire.port}"')
+        program = ["-m", "nodes"]
+        if step is not None:
+            assert "refused_grace_s = 20\n" in text
+            text = text.replace("refused_grace_s = 20\n", "refused_grace_s = 4\n")
+            program = [str(Path(__file__).with_name("dying.py")), step]
         settings.write_text(text)
-        command = [sys.executable, "-m", "nodes", "--ephemeral", "--name", name]
+        command = [sys.executable, *program, "--ephemeral", "--name", name]
         command += ["--home", str(home), "--settings", str(settings)]
         self.errors = open(home.with_suffix(".stderr"), "wb")  # noqa: SIM115  closed in end()
         self.process = subprocess.Popen(
@@ -202,12 +210,12 @@ class Town:
         self.members = {}
         self.wires = []
 
-    def start(self, name, wired=False, limit_bytes=None):
+    def start(self, name, wired=False, limit_bytes=None, step=None):
         wire = None
         if wired:
             wire = Wire()
             self.wires.append(wire)
-        member = Member(name, self.folder / name, wire, limit_bytes)
+        member = Member(name, self.folder / name, wire, limit_bytes, step)
         self.members[name] = member
         return member
 
