@@ -4,8 +4,10 @@ Against an exporter or members who lie: none can change, leave out or invent ano
 without a signature, a hash or a head that contradicts it. What cannot be seen: the end of a feed
 that nobody else has cited yet, and whether the rows behind a commitment are true.
 
-The order of checks is the order of the functions below. `LogError` names who is at fault as far as
-the record shows it; a proven fork is no error but a fault of its author, listed in `Audit.forks`.
+The order of checks is the order of the functions below. `LogError` says that the bundle itself does
+not hold together, and who is at fault as far as the record shows it. What a member signed and
+should not have is no such error: a proven fork is listed in `Audit.forks`, a false or premature
+statement in `Audit.faults`, and the rest is judged on, so that nobody can spoil others' records.
 """
 
 from __future__ import annotations
@@ -78,6 +80,7 @@ class Audit:
     by_topic: dict[tuple[str, type, Topic], list[Filing]] = field(default_factory=dict)
     erased: set[tuple[str, str]] = field(default_factory=set)  # author, kind
     forks: set[str] = field(default_factory=set)
+    faults: list[tuple[str, str]] = field(default_factory=list)  # member, what it did
     certificates: dict[bytes, Certificate] = field(default_factory=dict)  # by session
     opened: dict[bytes, dict[str, list[int]]] = field(default_factory=dict)  # by session
     checkpoints: int = 0
@@ -106,7 +109,7 @@ class Audit:
 
 
 def audit_bundle(bundle: Bundle) -> Audit:
-    """Check everything in an opened bundle. Raises LogError at the first thing wrong."""
+    """Check everything in an opened bundle. Raises LogError at the first thing that breaks it."""
     audit = Audit(bundle.roster)
     _check_feeds(audit, bundle)
     _check_forks(audit, bundle)
@@ -114,7 +117,11 @@ def audit_bundle(bundle: Bundle) -> Audit:
         _check_heads(audit, filing)
     _check_checkpoints(audit, bundle)
     for filing in audit.filings():
-        _check_content(audit, filing)
+        try:
+            _check_content(audit, filing)
+        except LogError as fault:
+            who = str(fault.where.get("member", filing.entry.author))
+            audit.faults.append((who, fault.message))
     _check_receipts(audit, bundle)
     return audit
 
@@ -168,9 +175,15 @@ def _check_reading(before: Entry, entry: Entry) -> None:
 
 
 def _check_forks(audit: Audit, bundle: Bundle) -> None:
-    noted = [f.content.proof for f in audit.filings() if isinstance(f.content, ForkNote)]
-    for proof in (*bundle.forks, *noted):
+    for proof in bundle.forks:
         audit.forks.add(proof.check(bundle.roster))
+    for filing in audit.filings():
+        if isinstance(filing.content, ForkNote):
+            try:
+                audit.forks.add(filing.content.proof.check(bundle.roster))
+            except LogError as fault:
+                what = f"noted a fork that is none: {fault.message}"
+                audit.faults.append((filing.entry.author, what))
 
 
 def _check_heads(audit: Audit, filing: Filing) -> None:

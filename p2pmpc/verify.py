@@ -55,7 +55,7 @@ class StudyReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A verified bundle. `forks` are proven faults of members, not of the bundle."""
+    """A verified bundle. `forks` and `faults` are what members signed and should not have."""
 
     title: str
     network: str
@@ -66,12 +66,13 @@ class Report:
     checkpoints: int
     receipts: int
     forks: tuple[str, ...]
+    faults: tuple[tuple[str, str], ...]  # member, what it did
     unchecked: tuple[str, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether the record holds and nobody wrote two histories."""
-        return not self.forks
+        """Whether the record holds and nobody signed what it should not have."""
+        return not self.forks and not self.faults
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for `--json`."""
@@ -85,6 +86,7 @@ class Report:
             "checkpoints": self.checkpoints,
             "receipts": self.receipts,
             "forks": list(self.forks),
+            "faults": [{"member": member, "what": what} for member, what in self.faults],
             "unchecked": list(self.unchecked),
         }
 
@@ -106,6 +108,7 @@ class Report:
         found += [
             f"FORK      {member} signed two histories (proof inside)" for member in self.forks
         ]
+        found += [f"FAULT     {member}: {plain(what)}" for member, what in self.faults]
         shown = self.unchecked[:UNCHECKED_SHOWN_MAX]
         found += [f"unchecked {plain(line)}" for line in shown]
         if len(self.unchecked) > len(shown):
@@ -119,13 +122,16 @@ PASSED = (
     "were true, nor the end of a feed that no other member has cited yet.",
 )
 FAILED = (
-    "The record shows its own break: the members named under FORK signed two histories.",
-    "What others signed still holds.",
+    "The record shows its own break: the members named under FORK signed two histories, those",
+    "under FAULT what they should not have. What others signed still holds.",
 )
 
 
 def verify_bundle(data: bytes) -> Report:
-    """Check a bundle's bytes. Raises LogError (or SplitView) for anything that does not hold."""
+    """Check a bundle's bytes. Raises LogError (or SplitView) when it does not hold together.
+
+    What single members did wrong is in the report; ask its `ok`.
+    """
     bundle = open_bundle(data)
     audit = audit_bundle(bundle)
     exported = datetime.fromtimestamp(min(bundle.unix_ms, UNIX_MS_SHOWN_MAX) / 1000, UTC)
@@ -139,6 +145,7 @@ def verify_bundle(data: bytes) -> Report:
         checkpoints=audit.checkpoints,
         receipts=len(bundle.receipts),
         forks=tuple(sorted(audit.forks)),
+        faults=tuple(audit.faults),
         unchecked=tuple(audit.unchecked),
     )
 
@@ -271,6 +278,9 @@ def _read(path: Path) -> bytes:
 def _fork_fault(report: Report) -> LogError | None:
     if report.ok:
         return None
+    if not report.forks:
+        member, what = report.faults[0]
+        return LogError(f"{member} is at fault: {what}", member=member)
     names = " and ".join(report.forks)
     return SplitView(f"{names} signed two histories", member=report.forks[0])
 

@@ -168,12 +168,12 @@ class Feeds:
         for author, seq, _ in before.heads if before is not None else ():
             if now.get(author, -1) < seq:
                 raise _wrong(entry, f"forgets what it had read of {author}'s feed")
-        seen = [0 if before is None else before.lamport] + [
-            self._lamport_at(entry, author, seq, found)
-            for author, seq, found in entry.heads
-            if author not in self.forks  # whose other history it may have read
-        ]
-        exact = not self.forks.keys() & now.keys()
+        seen, exact = [0 if before is None else before.lamport], True
+        for author, seq, found in entry.heads:
+            if author in self.forks and self._hash_at(author, seq) != found:
+                exact = False  # it had read the other history: its time cannot be counted
+            else:
+                seen.append(self._lamport_at(entry, author, seq, found))
         if exact and entry.lamport != min(LAMPORT_MAX, 1 + max(seen)):
             raise _wrong(entry, "has a wrong logical time")
 
@@ -190,6 +190,10 @@ class Feeds:
                 next=f"Compare the records of {reader.author} and {author}: one has two.",
             )
         return signed.read().lamport
+
+    def _hash_at(self, author: str, seq: int) -> bytes:
+        """Empty where nothing is known under this number."""
+        return entry_hash(self._signed_at(author, seq)) if seq < self._next(author) else b""
 
     def _entry_at(self, author: str, seq: int) -> Entry:
         return self._signed_at(author, seq).read()
@@ -264,7 +268,7 @@ class Feeds:
         seq, found = theirs.get(author, (-1, b""))
         if not 0 <= seq < self._next(author):
             return seq + 1
-        return seq + 1 if entry_hash(self._signed_at(author, seq)) == found else seq
+        return seq + 1 if self._hash_at(author, seq) == found else seq
 
     def _from(self, author: str, first: int, last: int) -> Iterator[Filed]:
         last = min(last, first + ENTRIES_BATCH_MAX - 1)

@@ -275,6 +275,16 @@ def test_a_forged_fork_proof_is_refused(studied):
         verify_bundle(studied.bundle())
 
 
+def assert_fault(data, what):
+    """One member is at fault, by name; the bundle holds, and so does what others signed."""
+    report = verify_bundle(data)
+    assert not report.ok
+    assert any(what in f"{member}: {said}" for member, said in report.faults), report.faults
+    assert all(member in report.entries for member, _ in report.faults)
+    assert any(line.startswith("FAULT") for line in report.lines())
+    assert report.to_json()["faults"]
+
+
 def test_a_certificate_without_all_signatures_is_refused(society):
     certificate, _ = society.agree(b"a study")
     session, claim = certificate.session, certificate_hash(certificate)
@@ -282,8 +292,7 @@ def test_a_certificate_without_all_signatures_is_refused(society):
     society.everyone("release", sign)
     signatures = society.signatures(certificate)
     society.write("north", "released", Released(session, encode(certificate), signatures[:2]))
-    with pytest.raises(LogError, match="2 signatures; its 3 parties"):
-        verify_bundle(society.bundle())
+    assert_fault(society.bundle(), "2 signatures; its 3 parties")
 
 
 def test_a_signature_of_nobody_in_the_certificate_is_refused(society):
@@ -293,8 +302,7 @@ def test_a_signature_of_nobody_in_the_certificate_is_refused(society):
     society.everyone("release", sign)
     signatures = (*society.signatures(certificate)[:2], bytes(64))
     society.write("north", "released", Released(session, encode(certificate), signatures))
-    with pytest.raises(LogError, match="west did not sign the certificate"):
-        verify_bundle(society.bundle())
+    assert_fault(society.bundle(), "west did not sign the certificate")
 
 
 def test_released_without_everyones_release_entry_is_refused(society):
@@ -306,8 +314,7 @@ def test_released_without_everyones_release_entry_is_refused(society):
     society.gossip()
     held = Released(session, encode(certificate), society.signatures(certificate))
     society.write("north", "released", held)
-    with pytest.raises(LogError, match="lacks the release entry of west"):
-        verify_bundle(society.bundle())
+    assert_fault(society.bundle(), "lacks the release entry of west")
 
 
 def test_released_before_the_others_release_was_read_is_refused(society):
@@ -318,14 +325,12 @@ def test_released_before_the_others_release_was_read_is_refused(society):
         society.write(name, "release", Release(session, claim, signature))
     held = Released(session, encode(certificate), society.signatures(certificate))
     society.write("north", "released", held)
-    with pytest.raises(LogError, match="comes before it had read the release of south"):
-        verify_bundle(society.bundle())
+    assert_fault(society.bundle(), "comes before it had read the release of south")
 
 
 def test_an_answer_without_a_complete_certificate_is_refused(society):
     society.write("north", "answered", Answered(bytes(32), bytes(32)))
-    with pytest.raises(LogError, match="entry 2 of north answers a session"):
-        verify_bundle(society.bundle())
+    assert_fault(society.bundle(), "entry 2 of north answers a session")
 
 
 def test_two_certificates_for_one_session_are_refused(society):
@@ -334,43 +339,52 @@ def test_two_certificates_for_one_session_are_refused(society):
     other = replaced(certificate, verdicts=(True, True, True))
     signature = sign_certificate(society.signers["west"], other)
     society.write("west", "release", Release(other.session, certificate_hash(other), signature))
-    with pytest.raises(LogError, match="of west is one of several"):
-        verify_bundle(society.bundle())
+    assert_fault(society.bundle(), "of west is one of several")
 
 
 def test_another_transcript_than_was_certified_is_refused(society):
     certificate, _ = society.agree(b"a study")
     society.certify(replaced(certificate, transcript=b"x" * 32))
-    with pytest.raises(LogError, match="north had checked another transcript"):
-        verify_bundle(society.bundle())
+    assert_fault(society.bundle(), "north had checked another transcript")
 
 
 def test_another_program_than_all_were_ready_for_is_refused(society):
     certificate, _ = society.agree(b"a study")
     society.certify(replaced(certificate, program=b"x" * 32))
-    with pytest.raises(LogError, match="north was ready for another study"):
-        verify_bundle(society.bundle())
+    assert_fault(society.bundle(), "north was ready for another study")
 
 
 def test_a_ready_entry_on_other_consents_is_refused(society):
     certificate, _ = society.agree(b"a study", consented=b"x" * 32)
     society.certify(certificate)
-    with pytest.raises(LogError, match="north was ready on other consents"):
-        verify_bundle(society.bundle())
+    assert_fault(society.bundle(), "north was ready on other consents")
 
 
 def test_a_study_that_its_researcher_did_not_sign_is_refused(society):
     note = StudyNote(b"a study", society.signers["north"].public, bytes(64))
     society.write("north", "study", note)
-    with pytest.raises(LogError, match="researcher did not sign"):
-        verify_bundle(society.bundle())
+    assert_fault(society.bundle(), "researcher did not sign")
 
 
 def test_a_genesis_of_another_roster_is_refused(make_society):
     society = make_society(["north", "south"])
     society.write("north", "genesis", Genesis(b"another roster"))
-    with pytest.raises(LogError, match="another roster"):
-        verify_bundle(society.bundle())
+    assert_fault(society.bundle(), "another roster")
+
+
+def test_what_one_member_signed_and_should_not_have_spoils_nobody_elses_record(studied, tmp_path):
+    studied.write("west", "study", StudyNote(b"junk", studied.signers["west"].public, bytes(64)))
+    studied.write("west", "released", Released(bytes(32), b"junk", (bytes(64), bytes(64))))
+    studied.write("west", "answered", Answered(b"\x07" * 32, bytes(32)))
+    signed, _ = studied.feeds["south"][0]
+    studied.write("west", "fork", ForkNote(ForkProof(signed, signed)))
+    report = verify_bundle(studied.bundle())
+    assert {member for member, _ in report.faults} == {"west"}
+    assert len(report.faults) == 4
+    assert any(study.state == "answered" for study in report.studies)
+    path = tmp_path / "record.bundle"
+    path.write_bytes(studied.bundle())
+    assert main([str(path)]) == 7
 
 
 def test_openings_that_do_not_match_are_refused_and_named(studied):
