@@ -354,7 +354,10 @@ class Node:
         return (posting,) if posting else running.session.mailbox.missing
 
     async def watch_open(self) -> None:
-        """The same for studies that wait for members before their session."""
+        """The same for studies that wait for members before their session.
+
+        Consent may take days: whose node is away is said, and ends nothing before all agree.
+        """
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
             for study, case in sorted(self.core.cases.items()):
@@ -367,6 +370,7 @@ class Node:
     def judge(self, study: str, session: bytes, peer: str) -> None:
         if peer == self.name:
             return
+        patient = self.core.cases[study].state == "proposed"
         link = self.transport.link_state(peer)
         if link.up:
             self.named.pop((study, peer), None)
@@ -374,7 +378,12 @@ class Node:
         down_s = self.clock() - link.since
         limit_s = self.settings.refused_grace_s if link.refused else self.settings.link_grace_s
         address = self.transport.address_of(peer)
-        if down_s > limit_s:
+        if patient:
+            if down_s > NAME_AFTER_S and (study, peer) not in self.named:
+                self.named[study, peer] = self.clock()
+                text = f"waiting for {peer} at {address} ({link.reason})"
+                self.stories.tell(study, "waiting", peer, text, None)
+        elif down_s > limit_s:
             why = f"{peer}: not heard for {down_s:.0f} s at {address}: {link.reason}"
             gone = Gone(study, peer, why)
             self.take_safely(SessionStopped(session, 402, why, peer, "") if session else gone)

@@ -10,6 +10,8 @@ from typing import Any
 __all__ = ["LINES_MAX", "Line", "Stories"]
 
 LINES_MAX = 1000  # a study's story has tens of lines; a flapping link may add some
+LAST = frozenset({"answered", "withheld", "refused", "ended"})
+LAST_MAX = 10  # lines past LINES_MAX, so that a flood never hides how a study ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,9 @@ class Stories:
     def tell(
         self, study: str, event: str, member: str, text: str, error: Mapping[str, Any] | None
     ) -> None:
+        text, error = printable(text), error and {k: printable(v) for k, v in error.items()}
         lines = self.lines.setdefault(study, [])
-        if len(lines) < LINES_MAX:
+        if len(lines) < LINES_MAX + (LAST_MAX if event in LAST else 0):
             lines.append(Line(len(lines) + 1, self.clock(), event, member, text, error))
         for waiter in self.waiters:
             waiter.set()
@@ -64,3 +67,10 @@ class Stories:
             return found
         finally:
             self.waiters.discard(waiter)
+
+
+def printable(said: Any) -> Any:
+    """A text without what steers a terminal: reasons and titles are written by other members."""
+    if not isinstance(said, str):
+        return said
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in said)

@@ -261,3 +261,22 @@ def test_a_request_that_meets_an_internal_fault_is_answered_without_its_message(
         asyncio.run(People(Broken()).answer(Request("GET", ("status",), {}, {})))
     assert "31.41" not in str(caught.value.to_json())
     assert said == ["request failed"]
+
+
+def test_a_proposed_study_says_once_whose_node_is_away_and_waits_on(tmp_path):
+    async def scene(made):
+        north = made.nodes["north"]
+        for node in made.nodes.values():
+            node.set_policy('[default]\ndecide = "ask"\n')
+        made.propose()
+        await made.nodes["south"].close()
+
+        def waiting():
+            lines = north.stories.lines.get(made.study.id, ())
+            return [line.member for line in lines if line.event == "waiting"]
+
+        await made.until(waiting)
+        await asyncio.sleep(1.0)
+        assert waiting() == ["south"]
+
+    village(tmp_path, scene)

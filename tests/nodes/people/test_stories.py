@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from nodes.people.stories import LINES_MAX, Stories
+from nodes.people.stories import LAST_MAX, LINES_MAX, Stories
 
 
 def test_a_reader_gets_what_came_after_the_line_it_knows():
@@ -39,3 +39,23 @@ def test_a_story_has_an_end():
     for _ in range(LINES_MAX + 1):
         stories.tell("s", "waiting", "south", "", None)
     assert len(stories.lines["s"]) == LINES_MAX
+
+
+def test_a_flood_of_lines_never_hides_how_a_study_ended():
+    stories = Stories(time.monotonic)
+    for _ in range(LINES_MAX + 5):
+        stories.tell("s", "waiting", "south", "", None)
+    for _ in range(20):
+        stories.tell("s", "ended", "south", "", None)
+    lines = asyncio.run(stories.after("s", 0, 0.0))
+    assert len(lines) == LINES_MAX + LAST_MAX
+    assert lines[LINES_MAX].event == "ended"
+
+
+def test_what_another_member_wrote_cannot_steer_a_terminal():
+    stories = Stories(time.monotonic)
+    error = {"code": 301, "message": "no\x1b[2J", "where": {"member": "south"}, "next": "\x07"}
+    stories.tell("s", "refused", "south", "no\x1b]0;title\x07\nsecond line", error)
+    line = asyncio.run(stories.after("s", 0, 0.0))[0].to_json()
+    assert line["text"] == "no?]0;title?\nsecond line"
+    assert line["error"] == {**error, "message": "no?[2J", "next": "?"}
