@@ -20,6 +20,7 @@ from p2pmpc.formula import parse_formula
 from p2pmpc.policy import Rules
 from p2pmpc.study import Link, Study
 from protocols.commitment import digest
+from protocols.disclosure.differencing import guarded
 from protocols.disclosure.threshold import Thresholds
 from protocols.joint import WORDS, JointInputs, JointPlan
 from protocols.linkage.cohort import Holding, LinkPlan
@@ -60,7 +61,8 @@ def draw_plan(session: bytes, resolved: Resolved, catalogue: Catalogue) -> Drawn
             refused[one.name] = (held.reason, held.would_pass, held.rule)
             continue
         try:
-            plans.append(planned_statistic(one, resolved, catalogue))
+            asked = planned_statistic(one, resolved, catalogue)
+            plans.append(guarded(asked, plans, _thresholds(resolved.rules)))
         except PlanRefused as fault:
             refused[one.name] = (fault.reason, fault.would_pass, "RingBound")
     pooled = {

@@ -7,7 +7,8 @@ shares, so nobody learns a count that fails; only one bit a unit opens (all of i
 Names of rules follow the statbarns of the SACRO manual for output checking: MinimumThresholdCheck
 (persons behind a number), MinimumDoFCheck (rows left over by a model); MinimumMembersCheck is this
 project's own: the members whose rows went into a statistic, so that subtracting one's own part from
-a sum does not leave the part of one other member.
+a sum does not leave the part of one other member; and so is DifferencingCheck: the persons in whom
+two statistics differ (see `differencing`).
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from typing import Literal
 PERSONS = "MinimumThresholdCheck"
 DEGREES = "MinimumDoFCheck"
 MEMBERS = "MinimumMembersCheck"
+DIFFERENCE = "DifferencingCheck"
 
 
 @dataclass(frozen=True, slots=True)

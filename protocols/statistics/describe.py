@@ -69,6 +69,7 @@ class Row:
 class Question:
     by: str | None
     rows: tuple[Row, ...]
+    dates: bool
 
 
 def plan_describe(draft: Draft) -> Plan:
@@ -94,7 +95,8 @@ def plan_describe(draft: Draft) -> Plan:
             units.extend((*opening, missing))
             rows.append(row)
     label = None if by is None else draft.label(base[0])
-    return draft.plan(units, Question(label, tuple(rows)))
+    dates = any(one.type == "date" for one in draft.facts.values())
+    return draft.plan(units, Question(label, tuple(rows), dates))
 
 
 def _row(
@@ -142,7 +144,7 @@ def finish_describe(plan: Plan, opened: Opened) -> Finished:
     table: list[dict[str, Scalar]] = []
     suppressed: list[dict[str, str]] = []
     numbers: dict[str, Bounded] = {}
-    caveats = [NOT_SUMS, *([DAYS] if any(one.type == "date" for one in plan.facts) else [])]
+    caveats = [NOT_SUMS, *([DAYS] if question.dates else [])]
     for row in question.rows:
         place = row.column if row.group is None else f"{row.column}, {row.group}"
         if opened.get(row.missing, []) is None:
