@@ -8,7 +8,7 @@ every party that runs it on the same study, dictionaries and policies comes to t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from p2pmpc.dictionary import BOUNDED, Column, Dictionary, differences
@@ -16,6 +16,7 @@ from p2pmpc.errors import BadStudy, Mismatch, NotBuilt, Refused
 from p2pmpc.expression import Among, Compare, IsMissing, Value, Where, renamed
 from p2pmpc.kinds import GROUPS, KINDS, NUMBERS, Parameter
 from p2pmpc.kinds import Value as ParameterValue
+from p2pmpc.overlap import apart
 from p2pmpc.policy import Policy, Rules, strictest
 from p2pmpc.statistic import Statistic
 from p2pmpc.study import Alias, Study
@@ -26,6 +27,7 @@ __all__ = ["Place", "Resolved", "ResolvedStatistic", "Withholding", "resolve"]
 LINES_MAX = 3  # a message that is read; the rest is counted
 USE_RULE = "DictionaryUse"
 MEMBERS_RULE = "MinimumMembersCheck"
+OVERLAP_RULE = "DifferencingCheck"
 TRUTHS = ("true", "false", "yes", "no", "1", "0", "t", "f", "y", "n")  # as in data files
 KEY_TYPES = ("identifier", "text", "integer", "date", "category")
 
@@ -90,7 +92,8 @@ def resolve(study: Study, dictionaries: Catalogue, policies: Mapping[str, Policy
     where = {name: _resolve_where(table) for name, table in tables.items()}
     keys = _resolve_keys(study, tables)
     rules = _rules(study, policies)
-    statistics = tuple(_resolve_statistic(one, study, tables, rules) for one in study.statistics)
+    found = [_resolve_statistic(one, study, tables, rules) for one in study.statistics]
+    statistics = _apart_or_withheld(found, tables, where)
     for table in tables.values():
         table.compare()
     return Resolved(study, statistics, rules, where, keys)
@@ -383,6 +386,42 @@ def _members_withheld(members: tuple[str, ...], rules: Rules) -> Withholding | N
         f"{len(members)} members take part; the rules ask for {rules.minimum_members}",
         f"{rules.minimum_members} members or more",
         MEMBERS_RULE,
+    )
+
+
+def _apart_or_withheld(
+    found: list[ResolvedStatistic], tables: Mapping[str, _Table], where: Mapping[str, Where | None]
+) -> tuple[ResolvedStatistic, ...]:
+    """Statistics over other tables than an earlier one, of rows that may be the same: withheld."""
+    kept: list[ResolvedStatistic] = []
+    for one in found:
+        met = [
+            (mine, theirs)
+            for before in kept
+            if before.withheld is None and set(before.aliases) != set(one.aliases)
+            for mine in one.aliases
+            for theirs in before.aliases
+            if _may_meet(tables[mine], tables[theirs], where)
+        ]
+        held = one.withheld or (_overlap_withheld(*met[0]) if met else None)
+        kept.append(replace(one, withheld=held))
+    return tuple(kept)
+
+
+def _may_meet(one: _Table, other: _Table, where: Mapping[str, Where | None]) -> bool:
+    if one.name == other.name or one.alias.dataset != other.alias.dataset:
+        return False
+    if not set(one.alias.members) & set(other.alias.members):
+        return False
+    return not apart(where[one.name], where[other.name], lambda name: one.column(name).type)
+
+
+def _overlap_withheld(mine: str, theirs: str) -> Withholding:
+    return Withholding(
+        f"tables {theirs} and {mine} may hold the same rows of one data set: sums over both could "
+        "be subtracted and show a few persons",
+        f"one table for both, with `by`; or a `where` of {mine} that excludes that of {theirs}",
+        OVERLAP_RULE,
     )
 
 
