@@ -10,6 +10,7 @@ from nodes.core.effects import SessionPaused
 from nodes.ephemeral import open_node
 from nodes.people.api import People
 from nodes.people.http import Request
+from nodes.shell import BROKEN_MAX
 from p2pmpc.dictionary import Column, Dictionary
 from p2pmpc.errors import LocalError, P2pmpcError, StoreFailed
 from p2pmpc.settings import rehearsal_settings
@@ -170,11 +171,16 @@ def test_a_member_that_breaks_link_after_link_ends_its_runs_by_name(tmp_path):
         south.transport.post = silent
         made.propose()
         await made.until(lambda: north.running)
+        broke = 0
         while not made.case("north").ended:
+            broke += 1
             await made.until(lambda: south.transport.link_state("north").up)
             link = south.transport._peers["north"].link
             link._wire.write(b"\x00\x00\x00\x01\xff")
             await asyncio.wait_for(link.ended.wait(), LIMIT_S)
+        assert (
+            BROKEN_MAX <= broke <= BROKEN_MAX + 1
+        )  # the last may break while the end is on its way
         assert made.case("north").ended.waited_for == "south"
         assert "wire format" in made.case("north").ended.why
 
