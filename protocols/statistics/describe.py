@@ -2,8 +2,9 @@
 
 From the sums of the first four powers about the middle of the bounds, moved to the mean in exact
 fractions. A category is described by the number of persons in each of its levels. Each column, in
-each level of `by`, passes or fails by itself. Four powers give away the counts of up to five
-values: skewness and kurtosis of such a whole number pass only if each of these counts would.
+each level of `by`, passes or fails by itself. Sums of powers give values away: from n and four of
+them the ages of ten persons follow one by one. Skewness and kurtosis therefore need persons enough
+(25 of ages), and of a whole number of few values that each value's count would pass as in a table.
 Quartiles and extremes are not sums; they are null.
 """
 
@@ -12,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
+from math import comb
 
 from protocols.statistics.answer import (
     LEFT_OUT_HIDDEN,
@@ -47,7 +50,9 @@ DAYS = "Dates are days since 1970-01-01."
 SUBTRACT = "The numbers of persons of two columns can be subtracted from each other."
 CONSTANT = "has one value only, or none that the arithmetic can tell apart: no shape is given"
 POWERS = (1, 2, 3, 4)
-POWERS_GIVE = 5  # values whose counts follow from n and the sums of four powers
+POWERS_GIVE = 12  # values whose counts all but follow from n and the sums of four powers
+VALUES_MAX = 128  # more values hide fewer persons; a column may really use fewer than declared
+SPARE_BITS = 10
 NUMBERS = ("mean", "sd", "var", "skewness", "kurtosis")
 NULLS = ("q1", "median", "q3", "min", "max")
 
@@ -67,12 +72,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Question:
+    """The rows of the answer and the column that splits them, None where nothing does."""
+
     by: str | None
     rows: tuple[Row, ...]
     dates: bool
 
 
 def plan_describe(draft: Draft) -> Plan:
+    """A unit of four power sums for each column and level. Raises PlanRefused."""
     words = draft.parameters["columns"]
     if not words:
         raise PlanRefused("describe has no columns", "at least one column")
@@ -119,17 +127,47 @@ def _row(
         return Row(label, group, name, missing, "", None, cells), [unit]
     value = column_polynomial(draft, column)
     sums = {k: [joined(fixed, factors) for factors in power(_about(value), k)] for k in POWERS}
-    if draft.few_values(column, SQUARES_GIVE) or not draft.few_values(column, POWERS_GIVE):
+    if column.type == "boolean" or draft.few_values(column, SQUARES_GIVE):
         few = [draft.few_values(column, SQUARES_GIVE)]
         every = [factors for k in POWERS for factors in sums[k]]
         unit = draft.unit(name, complete, every, fixed=fixed, crossed=few)
         return Row(label, group, name, missing, "", value, ()), [unit]
-    shape, few = f"shape of {name}", [draft.few_values(column, POWERS_GIVE)]
+    shape, table = f"shape of {name}", draft.few_values(column, POWERS_GIVE)
     units = [
         draft.unit(name, complete, [*sums[1], *sums[2]], fixed=fixed),
-        draft.unit(shape, complete, [*sums[3], *sums[4]], fixed=fixed, crossed=few),
+        draft.unit(
+            shape,
+            complete,
+            [*sums[3], *sums[4]],
+            fixed=fixed,
+            crossed=[table],
+            persons=0 if table else _persons_hidden(draft, column),
+        ),
     ]
     return Row(label, group, name, missing, shape, value, ()), units
+
+
+def _persons_hidden(draft: Draft, column: ColumnFacts) -> int:
+    """The fewest persons whose values four sums of powers cannot single out.
+
+    By counting: there must be 2^SPARE_BITS times as many ways to give so many persons values as
+    there are sums. Where the real resolution is unknown, or finer, VALUES_MAX values are assumed.
+    """
+    if draft.thresholds.minimum_cell <= 1:
+        return 0  # single persons may show
+    resolved = column.type == "integer" or column.decimals is not None
+    values = 2 * draft.encodings[column.key].bound + 1
+    values = min(values, VALUES_MAX) if resolved else VALUES_MAX
+    return next(n for n in count(1) if _ways(n, values) >= _sums(n, values // 2) + SPARE_BITS)
+
+
+def _ways(persons: int, values: int) -> int:
+    return comb(persons + values - 1, persons).bit_length()
+
+
+def _sums(persons: int, bound: int) -> int:
+    """Bits of all four sums together; the odd ones have a sign."""
+    return sum((persons * bound**k).bit_length() + k % 2 for k in POWERS)
 
 
 def _about(value: Polynomial) -> Polynomial:
@@ -138,6 +176,7 @@ def _about(value: Polynomial) -> Polynomial:
 
 
 def finish_describe(plan: Plan, opened: Opened) -> Finished:
+    """A row for each column and level; what did not pass is null and listed."""
     question: Question = plan.question
     if all(opened[row.unit] is None for row in question.rows):
         return withheld(plan, opened, plan.units[0], METHOD)

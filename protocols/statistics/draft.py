@@ -92,6 +92,7 @@ class Draft:
     # columns
 
     def column(self, word: object) -> ColumnFacts:
+        """The facts of the column that the study calls so. Raises PlanRefused for another word."""
         if not isinstance(word, str) or word not in self.facts:
             raise PlanRefused(f"the column {word} is not among the study's columns", "its name")
         return self.facts[word]
@@ -129,6 +130,7 @@ class Draft:
         return frozenset((facts.key,) if few else ())
 
     def level_name(self, level: Level) -> str:
+        """The dictionary's name of a level."""
         facts = next(facts for facts in self.facts.values() if facts.key == level.key)
         return dict(self.levels(facts))[level.code]
 
@@ -156,6 +158,7 @@ class Draft:
         )
 
     def cell_name(self, factors: Factors) -> str:
+        """A sum for people: `sum age^2 [sex=female]`, or `n` for a count."""
         powers = [f for f in factors if isinstance(f, Power)]
         marks = [f for f in factors if not isinstance(f, Power)]
         what = " * ".join(
@@ -203,6 +206,7 @@ class Draft:
     # checks
 
     def cell_check(self, cells: Sequence[int], what: str) -> Check:
+        """The sum of these cells is zero, where zeros may show, or at least the minimum cell."""
         least = self.thresholds.minimum_cell
         zero = self.thresholds.zeros == "show"
         return Check(tuple(cells), least, zero, PERSONS, f"{least} persons {what}")
@@ -231,12 +235,14 @@ class Draft:
         *,
         fixed: Factors = (),
         parameters: int = 0,
+        persons: int = 0,
         crossed: Iterable[frozenset[ColumnKey]] = (),
     ) -> Unit:
         """A unit that opens n (its first cell) and the given sums of the rows with `fixed`.
 
         Each set of columns in `crossed`, and each that occurs in one of the sums, is tested for
-        the smallest count of any combination of its levels. `parameters` of a model, if any.
+        the smallest count of any combination of its levels. `parameters` of a model, if any;
+        `persons` if its sums need more of them than the thresholds ask for.
         """
         wanted = dict.fromkeys((fixed, *sums))
         opened = [self.cell(factors, complete) for factors in wanted]
@@ -249,6 +255,9 @@ class Draft:
                 places[combination] = len(places)
                 hidden.append(self.count(combination, complete, members=False))
             checks.append(self.cell_check((places[combination],), cell_advice(combination, fixed)))
+        if persons:
+            wanted_words = f"{persons} persons for sums of so many powers"
+            checks.append(Check((0,), persons, False, PERSONS, wanted_words))
         if parameters:
             checks.append(self.parameter_check(0, parameters))
         if not self.linked:
@@ -311,6 +320,7 @@ class Draft:
         return Unit(name, (cell,), 1, (self.cell_check((0,), "left out"),))
 
     def plan(self, units: Sequence[Unit], question: Any) -> Plan:
+        """The finished plan over these units; `question` is the family's own record."""
         facts = {facts.key: facts for facts in self.facts.values()}
         return Plan(
             self.name,
@@ -347,6 +357,7 @@ def _encoding(facts: ColumnFacts) -> Encoding:
 
 
 def cell_advice(combination: Factors, fixed: Factors) -> str:
+    """What a person could ask for instead when a combination of levels is too small."""
     if len(combination) - len(fixed) == 1:
         return "in every group: unite levels or ask for fewer"
     return "in every cell: use fewer or wider bins, or unite levels"

@@ -72,18 +72,26 @@ def test_opened_powers_are_within_their_bounds_of_the_true_sums(asked, values, l
     whole = asked({"x": ("number", low, 1e6)}, "describe", {"columns": ["x"]})
     plan = whole.plan()
     centre = next(iter(plan.encodings.values())).centre
-    sums = whole.sums([pd.DataFrame({"x": values})])["x"]
-    for power, cell in enumerate(plan.unit("x").opened):
+    sums = powers_of(whole.sums([pd.DataFrame({"x": values})]))
+    cells = [*plan.unit("x").opened, *plan.unit("shape of x").opened[1:]]
+    assert len(cells) == len(sums) == 5
+    for power, cell in enumerate(cells):
         true = sum((Fraction(v) - centre) ** power for v in values)
         assert abs(sums[power] * cell.scale - true) <= len(values) * cell.row_error * cell.scale
+
+
+def powers_of(sums):
+    """n and the first four powers, of which the last two open with a unit of their own."""
+    return [*sums["x"][:3], *sums["shape of x"][1:3]]
 
 
 def test_columns_with_decimals_are_exact_to_the_fourth_power(asked):
     cents = [1, 250, 99_999, 0, 100_000, 33]
     frame = pd.DataFrame({"x": [c / 100 for c in cents]})
     whole = asked({"x": ("number", 0, 1000, 2)}, "describe", {"columns": ["x"]})
-    sums = whole.sums([frame])["x"]
-    assert sums[:5] == [sum((c - 50_000) ** k for c in cents) for k in range(5)]
+    assert powers_of(whole.sums([frame])) == [
+        sum((c - 50_000) ** k for c in cents) for k in range(5)
+    ]
 
 
 def test_sums_past_64_bits_do_not_wrap(asked):

@@ -1,3 +1,5 @@
+from itertools import combinations_with_replacement
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -133,7 +135,7 @@ def test_four_powers_of_five_values_are_tested_as_their_counts(asked, thresholds
     if not given:
         hidden = {item["column"]: item["would_pass"] for item in answer.suppressed}
         assert "10 persons in every group" in hidden["skewness, kurtosis"]
-    wide = asked({"x": ("integer", 0, 5)}, "describe", {"columns": ["x"]}, rules).answer(frame)
+    wide = asked({"x": ("integer", 0, 120)}, "describe", {"columns": ["x"]}, rules).answer(frame)
     check(wide.table[0], frame["x"])
 
 
@@ -152,3 +154,19 @@ def test_squares_of_three_values_are_tested_as_their_counts(asked, thresholds, s
     groups = {**specs, "g": ("boolean",)}
     crossed = asked(groups, "t_test", {"column": "x", "by": "g"}, thresholds(minimum_cell=5))
     assert crossed.answer(frame).released is released  # 5 of each in both groups, or 4 in one
+
+
+def test_four_powers_do_not_open_where_they_give_every_age_away(asked, thresholds):
+    """Of all ways to give six persons ages from 40 to 60 only one has the four sums."""
+    ages = (41, 47, 48, 52, 53, 60)
+    sums = [sum(age**k for age in ages) for k in (1, 2, 3, 4)]
+    ways = combinations_with_replacement(range(40, 61), len(ages))
+    assert [w for w in ways if [sum(a**k for a in w) for k in (1, 2, 3, 4)] == sums] == [ages]
+    rules = thresholds(minimum_cell=5)
+    for specs, persons in ((("integer", 0, 120), 25), (("number", 0, 120), 24)):
+        for n in (6, persons - 1, persons):
+            frame = pd.DataFrame({"x": [ages[k % len(ages)] for k in range(n)]})
+            answer = asked({"x": specs}, "describe", {"columns": ["x"]}, rules).answer(frame)
+            (line,) = answer.table
+            assert line["sd"] is not None
+            assert (line["skewness"] is not None) == (n >= persons)
