@@ -8,8 +8,9 @@
     5 release: verdict bits, certificate, then the cells of the units that passed
 
 Against    honest-but-curious parties, n - 1 of whom may collude. Nothing opens before the verdict
-           bits; of a unit that fails nothing but that bit opens. A party that sends wrong shares
-           can shift the answer and is not caught.
+           bits; of a unit that fails nothing but that bit opens. A party that deviates is not
+           caught: it can shift the answer, and open what should have failed, by false rows, wrong
+           shares or a turned verdict. Thresholds bind those who follow the protocol.
 Rounds     base transfers 2, commitments 1, linkage and sums as their modules say, checks
            at most 2 + those of `at_least` and `is_zero` side by side and of `all_of`, release 5.
 Source     the parts name theirs; the order follows "record before reveal".
@@ -35,7 +36,7 @@ from protocols import (
 )
 from protocols import release as release_module
 from protocols.abort import Suspected
-from protocols.commitment import DIGEST_BYTES, digest
+from protocols.commitment import digest
 from protocols.comparison import all_of, at_least, either, is_zero
 from protocols.disclosure.threshold import Check
 from protocols.echo import Transcript, echoed
@@ -101,6 +102,7 @@ class JointPlan:
 
     @property
     def linked(self) -> tuple[Plan, ...]:
+        """The statistics over privately linked persons, in the study's order."""
         return tuple(plan for plan in self.plans if plan.linked)
 
 
@@ -162,7 +164,6 @@ def _computed(
 def _commit_inputs(seat: Seat, session: bytes, inputs: bytes) -> Protocol[None]:
     salt = seat.rand.fork("input salt").bytes(16)
     mine = digest("p2pmpc/inputs/1", session, seat.me.encode(), salt, inputs)
-    assert len(mine) == DIGEST_BYTES
     yield from broadcast(seat, "inputs", np.frombuffer(mine, np.uint8))
 
 

@@ -8,7 +8,8 @@ What       1 compare the hash of all broadcasts           2 pause: the transcrip
 Against    honest-but-curious parties, n - 1 of whom may collude: a fresh zero share makes the
            opened shares uniform given the sums. Beyond that, nobody can choose its share after
            seeing another's, and no answer exists unless every honest party holds its record. A
-           wrong share committed to from the start is not caught.
+           wrong share committed to from the start is not caught, nor a turned share of a verdict:
+           that opens a unit which had failed.
            A party that broadcasts different verdicts or commitments in steps 3 and 4 makes the
            certificates differ, so that no certificate has all signatures.
 Rounds     5: echo 1, verdicts 2, commitments 1, openings 1. Two pauses.
@@ -27,7 +28,6 @@ import numpy.typing as npt
 
 from protocols.abort import Suspected
 from protocols.commitment import (
-    DIGEST_BYTES,
     SALT_BYTES,
     commit_then_open,
     octets,
@@ -137,7 +137,6 @@ def _masked_share(seat: Seat, passing: list[Elements]) -> Elements:
 
 def _commit(seat: Seat, session: bytes, own: Opening) -> Protocol[dict[Party, bytes]]:
     mine = share_commitment(session, seat.me, own.salt, own.share)
-    assert len(mine) == DIGEST_BYTES
     heard = yield from broadcast(seat, "share", np.frombuffer(mine, np.uint8))
     return {party: heard[party].tobytes() for party in seat.parties}
 

@@ -45,7 +45,7 @@ from protocols.statistics.plan import (
 
 __all__ = ["DIFFERENCES_MAX", "guarded"]
 
-DIFFERENCES_MAX = 1024  # hidden cells of one statistic: as many comparisons on shares
+DIFFERENCES_MAX = 4096  # hidden cells of one statistic; comparing them takes 5 MB to each peer
 
 Columns = frozenset[ColumnKey]
 
@@ -105,10 +105,9 @@ def _by_level(cell: Cell) -> bool:
 
 
 def _rows_of(unit: Unit) -> list[_Rows]:
+    """Of persons left out, a difference, the rows it is taken from: their number follows."""
     found: dict[tuple[Columns, Factors], Columns] = {}
     for cell in unit.opened:
-        if len(cell.terms) > 1 or cell.of_members:
-            continue
         complete = frozenset(key for f in cell.terms[0].features for key in f.complete)
         marks = tuple(f for f in cell.factors if not isinstance(f, Power))
         summed = frozenset(f.key for f in cell.factors if isinstance(f, Power))

@@ -36,8 +36,8 @@ SUBTRACTION = (
     "between two members, the other one's."
 )
 LINKED = (
-    "A member knows its own rows: sums over the linked persons tell it a little about which of its "
-    "persons were linked."
+    "A member knows its own rows: exact sums over the linked persons can tell it which of its "
+    "persons were linked, the fewer its rows and the finer its columns the better."
 )
 
 
@@ -146,11 +146,13 @@ def advice(unit: Unit) -> str:
 
 
 def suppression(unit: Unit, row: str, column: str) -> dict[str, str]:
+    """The row of an answer's list of what is withheld: the cell, the rule, what would pass."""
     rule = unit.checks[-1].rule if len(unit.checks) == 1 else unit.checks[0].rule
     return {"row": row, "column": column, "rule": rule, "would_pass": advice(unit)}
 
 
 def left_out_of(opened: Opened) -> int | None:
+    """How many rows a missing value left out; None where that count did not open."""
     found = opened.get("left_out")
     return None if found is None else found[0]
 

@@ -174,3 +174,18 @@ def test_declared_rounds_are_those_said(seats, shares):
     play(protocols(seats, shares, 3, ("a",)), trace)
     assert {name.rsplit("/", 1)[-1] for _, _, name, _ in trace.said} == {s.name for s in ROUNDS}
     assert trace.rounds == 5 * 3
+
+
+def test_a_party_that_turns_its_share_of_a_verdict_is_not_stopped(seats, shares):
+    """A limit that the head states: thresholds bind those who follow the protocol."""
+    low = shares.split(RING, RING.from_ints([4]), 3)
+    failed = shares.split_bits(np.array([0], np.uint8), 3)
+    turned = failed | {"c": failed["c"] ^ 1}
+    for bits, opened in ((failed, None), (turned, (4,))):
+        found = play(
+            {
+                p: release(s, SESSION, {"low": low[p]}, {"low": bits[p]}, ("a",), Transcript())
+                for p, s in seats(3, f"turned {opened}").items()
+            }
+        )
+        assert found["a"].integers == {"low": opened}
