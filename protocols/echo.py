@@ -82,7 +82,8 @@ def _absorb(
     for name, group in sorted(step.broadcasts.items()):
         said = {party: heard[party, name] for party in group if (party, name) in heard}
         own = [step.says[peer, name] for peer in group if (peer, name) in step.says]
-        assert all(np.array_equal(own[0], copy) for copy in own[1:]), f"{name} is no broadcast"
+        if not all(np.array_equal(own[0], copy) for copy in own[1:]):
+            raise RuntimeError(f"{name} goes out as a broadcast and is not the same to all")
         if own:
             said[me] = own[0]
         kept.absorb(group, name, said)

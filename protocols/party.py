@@ -77,6 +77,7 @@ class Expect:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of the array on the wire, without its head."""
         return int(np.dtype(self.dtype).itemsize * np.prod(self.shape, dtype=np.int64))
 
     def check(self, sender: Party, name: str, value: Value) -> None:
@@ -145,10 +146,12 @@ class Seat:
 
     @property
     def peers(self) -> Parties:
+        """All other parties, sorted."""
         return tuple(party for party in self.parties if party != self.me)
 
     @property
     def index(self) -> int:
+        """This party's place among the sorted parties; the first adds public constants."""
         return self.parties.index(self.me)
 
     def fork(self, label: str) -> Seat:
@@ -194,7 +197,8 @@ def together(protocols: Mapping[str, Protocol[T]]) -> Protocol[dict[str, T]]:
             results[name] = stop.value
             steps.pop(name, None)
             return
-        assert not isinstance(step, Pause), f"{name}: a pause inside together"
+        if isinstance(step, Pause):  # it guards an opening, so not by an assert
+            raise TypeError(f"{name}: a pause inside together")
         steps[name] = step
 
     try:

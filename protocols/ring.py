@@ -36,9 +36,11 @@ class Ring:
 
     @property
     def bits(self) -> int:
+        """Bits of an element: 64 or 128."""
         return WORD * self.words
 
     def zeros(self, shape: tuple[int, ...]) -> Elements:
+        """Elements of this shape, all zero: uint64 (*shape, words)."""
         return np.zeros((*shape, self.words), dtype=np.uint64)
 
     def random(self, rand: Randomness, shape: tuple[int, ...]) -> Elements:
@@ -46,6 +48,7 @@ class Ring:
         return rand.words((*shape, self.words))
 
     def add(self, x: Elements, y: Elements) -> Elements:
+        """x + y, element by element; shapes broadcast, the words' axis apart."""
         if self.words == 1:
             return x + y
         low = x[..., :1] + y[..., :1]
@@ -53,6 +56,7 @@ class Ring:
         return np.concatenate((low, x[..., 1:] + y[..., 1:] + carry), axis=-1)
 
     def sub(self, x: Elements, y: Elements) -> Elements:
+        """x - y, element by element; shapes broadcast, the words' axis apart."""
         if self.words == 1:
             return x - y
         low, borrow = np.broadcast_arrays(x[..., :1] - y[..., :1], x[..., :1] < y[..., :1])
@@ -60,9 +64,11 @@ class Ring:
         return np.concatenate((low, high), axis=-1)
 
     def neg(self, x: Elements) -> Elements:
+        """-x, element by element."""
         return self.sub(np.zeros_like(x), x)
 
     def mul(self, x: Elements, y: Elements) -> Elements:
+        """x * y, element by element; of public or of a party's own numbers, not of two shares."""
         if self.words == 1:
             return x * y
         x_low, x_high, y_low, y_high = x[..., :1], x[..., 1:], y[..., :1], y[..., 1:]
@@ -99,7 +105,3 @@ class Ring:
         words = x.reshape(-1, self.words)
         plain = [sum(int(w) << (WORD * k) for k, w in enumerate(row)) for row in words]
         return [v - (1 << self.bits) if v >> (self.bits - 1) else v for v in plain]
-
-    def low_words(self, x: Elements) -> Elements:
-        """The same shares mod 2^64, without the axis of words."""
-        return np.ascontiguousarray(x[..., 0])

@@ -30,6 +30,7 @@ SCALAR_COINS = 64  # bytes of keystream a scalar: reduction leaves a bias below 
 
 
 def scalar(coins: bytes) -> bytes:
+    """64 bytes of keystream as a scalar of the prime-order subgroup, 32 bytes, not clamped."""
     return crypto_core_ed25519_scalar_reduce(coins)
 
 

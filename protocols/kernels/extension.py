@@ -71,6 +71,7 @@ def receive(
 def receive_portable(
     keys: Octets, choices: Words, start: int, hash_keys: Octets, words: int
 ) -> tuple[Words, Words]:
+    """The twin of `receive` that compiles nothing."""
     zero, message = _receiver_columns(keys, choices, start)
     return message, strings(transpose_portable(zero), hash_keys, words)
 
@@ -97,6 +98,7 @@ def send(
 def send_portable(
     keys: tuple[Octets, Words], message: Words, start: int, hash_keys: Octets, words: int
 ) -> tuple[Words, Words]:
+    """The twin of `send` that compiles nothing."""
     rows = transpose_portable(_sender_columns(keys, message, start))
     return strings(rows, hash_keys, words), strings(rows ^ keys[1], hash_keys, words)
 

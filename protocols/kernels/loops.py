@@ -20,10 +20,10 @@ ABREAST = 8  # blocks transposed side by side: one cache line of each row
 def transpose_halves(matrix: Words, out: Words) -> None:
     """(128, width) words to (64 width, 2) words: see `protocols.kernels.bits`."""
     width = matrix.shape[1]
-    block = np.empty((64, 8), dtype=np.uint64)
+    block = np.empty((64, ABREAST), dtype=np.uint64)
     for half in range(2):
-        for start in range(0, width, 8):
-            lanes = min(8, width - start)
+        for start in range(0, width, ABREAST):
+            lanes = min(ABREAST, width - start)
             for row in range(64):
                 for lane in range(lanes):
                     block[row, lane] = matrix[64 * half + row, start + lane]
@@ -33,7 +33,7 @@ def transpose_halves(matrix: Words, out: Words) -> None:
                 shift = np.uint64(distance)
                 for row in range(64):
                     if row & distance == 0:
-                        for lane in range(8):
+                        for lane in range(ABREAST):
                             upper = block[row, lane]
                             lower = block[row + distance, lane]
                             swap = ((upper >> shift) ^ lower) & mask

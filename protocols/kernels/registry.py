@@ -15,6 +15,8 @@ __all__ = ["KERNELS", "Kernel", "register", "run_kernel"]
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
+    """A pure function, its twin that gives the same bytes anywhere, and its unit of cost."""
+
     name: str
     run: Callable[..., Any]
     portable: Callable[..., Any]

@@ -97,13 +97,16 @@ class LinkPlan:
 
     @property
     def leading(self) -> str:
+        """The alias whose rows the linked answer is over."""
         return self.tables[0][0]
 
     @property
     def leaders(self) -> Parties:
+        """Its members; each leads one star for its own rows."""
         return self.tables[0][1]
 
     def bins(self, leader: Party) -> int:
+        """The cuckoo bins of this leader's table: public, by its size class."""
         return bins_of(self.sizes[self.leading, leader])
 
     def earlier(self, leader: Party) -> Parties:

@@ -47,6 +47,7 @@ class Shape:
 
     @property
     def columns(self) -> int:
+        """Length of the table: what the sender transfers for each word of a value."""
         return self.sparse + self.dense
 
 

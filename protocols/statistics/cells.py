@@ -70,6 +70,7 @@ class Rows:
     marked: dict[Level | Bin, Mask] = field(default_factory=dict)
 
     def numbers(self, key: ColumnKey) -> Ints:
+        """The column encoded, int64 (rows,). Raises ValueError where a value has no encoding."""
         if key not in self.encoded:
             column = self.values[key]
             encoding = self.plan.encodings[key]
@@ -89,6 +90,7 @@ class Rows:
         return self.complete[complete]
 
     def marks(self, mark: Level | Bin) -> Mask:
+        """Which rows have this level or lie in this bin, bool (rows,)."""
         if mark not in self.marked:
             numbers = self.values[mark.key].numbers
             self.marked[mark] = _marks(mark, numbers)

@@ -28,12 +28,15 @@ NAMES = ("r", "p_value", "conf_low", "conf_high")
 
 @dataclass(frozen=True, slots=True)
 class Question:
+    """What `finish` needs: labels and polynomials of the columns, the intervals' confidence."""
+
     labels: tuple[str, ...]
     columns: tuple[Polynomial, ...]
     confidence: float
 
 
 def plan_correlation(draft: Draft) -> Plan:
+    """One unit: n and all first and second moments. Raises PlanRefused."""
     if draft.parameters.get("method", "pearson") != "pearson":
         raise PlanRefused("Spearman's correlation is not built yet", 'method = "pearson"')
     columns = [draft.column(word) for word in draft.parameters["columns"]]
@@ -55,6 +58,7 @@ def plan_correlation(draft: Draft) -> Plan:
 
 
 def finish_correlation(plan: Plan, opened: Opened) -> Finished:
+    """r, t, p and an interval for each pair; null where a column does not vary."""
     integers = opened["main"]
     if integers is None:
         return withheld(plan, opened, plan.unit("main"), METHOD)

@@ -19,11 +19,14 @@ METHOD = "number of rows that `where` keeps; by level: of those with a value in 
 
 @dataclass(frozen=True, slots=True)
 class Question:
+    """The column counted by, None for the total, and the unit of each of its levels."""
+
     by: str | None
     levels: tuple[tuple[str, str], ...]  # (unit, level's name)
 
 
 def plan_count(draft: Draft) -> Plan:
+    """One unit a level, or one for all rows. Raises PlanRefused for a column without levels."""
     by = draft.parameters.get("by")
     if by is None:
         return draft.plan([draft.unit("main", (), ())], Question(None, ()))
@@ -41,6 +44,7 @@ def plan_count(draft: Draft) -> Plan:
 
 
 def finish_count(plan: Plan, opened: Opened) -> Finished:
+    """The levels that passed; the total only when all did."""
     question: Question = plan.question
     if question.by is None:
         return _finish_total(plan, opened)

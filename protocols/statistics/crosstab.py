@@ -37,6 +37,8 @@ HALF = Fraction(1, 2)
 
 @dataclass(frozen=True, slots=True)
 class Question:
+    """The levels' names and the cells, in the order strata, rows, columns."""
+
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     strata: tuple[str, ...]  # empty: none
@@ -45,6 +47,7 @@ class Question:
 
 
 def plan_crosstab(draft: Draft) -> Plan:
+    """One unit that holds every cell. Raises PlanRefused."""
     words = [draft.parameters["rows"], draft.parameters["columns"]]
     strata = draft.parameters.get("strata")
     columns = [draft.column(word) for word in [*words, *([] if strata is None else [strata])]]
@@ -70,6 +73,7 @@ def plan_crosstab(draft: Draft) -> Plan:
 
 
 def finish_crosstab(plan: Plan, opened: Opened) -> Finished:
+    """The table and its tests; each stratum by itself feeds Mantel and Haenszel's alone."""
     integers = opened["main"]
     if integers is None:
         return withheld(plan, opened, plan.unit("main"), METHOD)

@@ -45,30 +45,35 @@ def real(value: Fraction) -> float:
 
 
 def t_two_sided(t: Fraction, degrees: Fraction) -> Fraction:
+    """P(|T| >= |t|) of Student's t; degrees of freedom may be fractional (Welch)."""
     from scipy.special import stdtr
 
     return Fraction(2 * float(stdtr(real(degrees), -abs(real(t)))))
 
 
 def t_quantile(probability: float, degrees: Fraction) -> Fraction:
+    """The t below which Student's t lies with this probability."""
     from scipy.special import stdtrit
 
     return Fraction(float(stdtrit(real(degrees), probability)))
 
 
 def normal_quantile(probability: float) -> Fraction:
+    """The z below which a standard normal lies with this probability."""
     from scipy.special import ndtri
 
     return Fraction(float(ndtri(probability)))
 
 
 def f_tail(between: Fraction, within: Fraction, statistic: Fraction) -> Fraction:
+    """P(F >= statistic) with `between` and `within` degrees of freedom."""
     from scipy.special import fdtrc
 
     return Fraction(float(fdtrc(real(between), real(within), real(statistic))))
 
 
 def chi2_tail(degrees: int, statistic: Fraction) -> Fraction:
+    """P(chi2 >= statistic) with so many degrees of freedom."""
     from scipy.special import chdtrc
 
     return Fraction(float(chdtrc(degrees, real(statistic))))

@@ -36,6 +36,7 @@ class Encoding:
 
     @property
     def scale(self) -> Fraction:
+        """Encoded units in one unit of the column."""
         return Fraction(self.base) ** self.exponent
 
 

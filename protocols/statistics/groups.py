@@ -45,6 +45,8 @@ NO_SPREAD = (
 
 
 class Group(NamedTuple):
+    """One group's rows, mean and squares, in the column's own units."""
+
     n: Fraction
     mean: Fraction
     squares: Fraction  # sum of squared distances from the mean
@@ -62,6 +64,7 @@ class Question:
 
 
 def plan_t_test(draft: Draft) -> Plan:
+    """n, sum and squares of two groups or of the paired differences. Raises PlanRefused."""
     if draft.parameters.get("paired", False):
         return _plan_paired(draft)
     labels = [name for _, name in draft.levels(draft.column(draft.parameters.get("by")))]
@@ -74,6 +77,7 @@ def plan_t_test(draft: Draft) -> Plan:
 
 
 def plan_anova(draft: Draft) -> Plan:
+    """n, sum and squares of each of two or more groups. Raises PlanRefused."""
     labels = draft.levels(draft.column(draft.parameters.get("by")))
     if len(labels) < 2:
         raise PlanRefused("anova needs at least two groups", "a column with two or more levels")
@@ -152,6 +156,7 @@ def _needed(question: Question) -> list[Factors]:
 
 
 def finish_t_test(plan: Plan, opened: Opened) -> Finished:
+    """Student's, Welch's or the paired test, with Cohen's d and the difference's interval."""
     question: Question = plan.question
     if question.paired:
         method = "paired t test; difference = first minus second; d over the pooled sd of both"
@@ -162,6 +167,7 @@ def finish_t_test(plan: Plan, opened: Opened) -> Finished:
 
 
 def finish_anova(plan: Plan, opened: Opened) -> Finished:
+    """F, its p and eta squared; Levene's numbers are null, with a caveat that says why."""
     name = "Welch's one-way" if plan.question.variant else "one-way"
     method = f"{name} analysis of variance; eta squared = SSB/SST"
     answer = _finish(plan, opened, method, F_NAMES, _f_numbers)

@@ -22,10 +22,13 @@ METHOD = "half-open bins, the last one closed (numpy.histogram); values outside 
 
 @dataclass(frozen=True, slots=True)
 class Question:
+    """(low, high) of each bin; the last holds its upper edge too."""
+
     edges: tuple[tuple[float, float], ...]
 
 
 def plan_histogram(draft: Draft) -> Plan:
+    """One unit that holds every bin. Raises PlanRefused for a column that is no number."""
     facts = draft.column(draft.parameters["column"])
     if facts.type not in NUMERIC:
         raise PlanRefused(
@@ -69,6 +72,7 @@ def _earlier(check: Check) -> Check:
 
 
 def finish_histogram(plan: Plan, opened: Opened) -> Finished:
+    """Counts by bin, in the order of the edges."""
     counts = opened["main"]
     if counts is None:
         return withheld(plan, opened, plan.unit("main"), METHOD)

@@ -31,6 +31,8 @@ ROWS_MAX = 1 << 40  # of all members together; more leaves no room for values in
 
 @dataclass(frozen=True, slots=True)
 class Family:
+    """A kind's two halves; both pure, so that any machine gives the same plan and answer."""
+
     plan: Callable[[Draft], Plan]
     finish: Callable[[Plan, Opened], Finished]
 

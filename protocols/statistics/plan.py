@@ -155,10 +155,12 @@ class Feature:
 
     @property
     def signed(self) -> bool:
+        """Whether it can be negative: some odd power of a column about its middle."""
         return sum(f.exponent % 2 for f in self.factors if isinstance(f, Power)) > 0
 
     @property
     def bits(self) -> int:
+        """Bits that hold it, the sign included."""
         return max(1, self.bound.bit_length() + self.signed)
 
 
@@ -208,6 +210,7 @@ class Unit:
 
     @property
     def opened(self) -> tuple[Cell, ...]:
+        """The cells that open when all checks pass; the rest only feed the checks."""
         return self.cells[: self.opens]
 
 
@@ -245,10 +248,12 @@ class Plan:
         return self.rows_max.bit_length()
 
     def unit(self, name: str) -> Unit:
+        """The unit of this name, which must be the plan's."""
         return next(unit for unit in self.units if unit.name == name)
 
 
 def factor_bound(factor: Factor, encodings: Mapping[ColumnKey, Encoding]) -> int:
+    """The largest magnitude of one encoded factor; 1 for a level or a bin."""
     if not isinstance(factor, Power):
         return 1
     return int(encodings[factor.key].bound ** factor.exponent)

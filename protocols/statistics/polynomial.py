@@ -57,6 +57,7 @@ def column_polynomial(draft: Draft, facts: ColumnFacts) -> Polynomial:
 
 
 def times(left: Polynomial, right: Polynomial) -> dict[Factors, Fraction]:
+    """The product, multiplied out; levels of one column that exclude each other vanish."""
     product: dict[Factors, Fraction] = {}
     for one, weight in left.items():
         for other, factor in right.items():
@@ -67,6 +68,7 @@ def times(left: Polynomial, right: Polynomial) -> dict[Factors, Fraction]:
 
 
 def power(polynomial: Polynomial, exponent: int) -> Polynomial:
+    """The polynomial times itself; exponent 0 gives 1."""
     product: Polynomial = ONE
     for _ in range(exponent):
         product = times(product, polynomial)

@@ -96,6 +96,7 @@ def frame_of(sums: Mapping[Factors, Sum], encodings: Mapping[ColumnKey, Encoding
 
 
 def bounded(value: Fraction | None, error: Fraction | None) -> Bounded:
+    """The number with twice its first-order error and a float64's rounding; None stays None."""
     if value is None or error is None:
         return Bounded(None, Fraction(0))
     return Bounded(value, SAFETY * error + ROUNDING * abs(value) if error else Fraction(0))

@@ -71,6 +71,7 @@ class Frame:
 
 
 def plain_frame(sums: Mapping[Factors, Sum]) -> Frame:
+    """The sums as they are, about the middles of the bounds."""
     return Frame(
         {}, {f: one.value for f, one in sums.items()}, {f: one.error for f, one in sums.items()}
     )

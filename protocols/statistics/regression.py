@@ -47,6 +47,8 @@ Term = tuple[tuple[str, bool], ...]
 
 @dataclass(frozen=True, slots=True)
 class Question:
+    """The model's columns as polynomials, in the order of the estimates."""
+
     names: tuple[str, ...]
     columns: tuple[Polynomial, ...]
     response: Polynomial
@@ -56,6 +58,8 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
+    """A solved model in exact fractions, with how far rounding may have moved it."""
+
     n: int
     solution: Solution
     residual: Fraction  # sum of squares
@@ -64,6 +68,7 @@ class Fit:
 
 
 def plan_linear_model(draft: Draft) -> Plan:
+    """n and all products of the model's columns. Raises PlanRefused."""
     response = draft.column(draft.parameters["response"])
     terms = [_term(term) for term in draft.parameters["terms"]]
     intercept = bool(draft.parameters.get("intercept", True))
@@ -147,6 +152,7 @@ def _needed(question: Question) -> list[Factors]:
 
 
 def finish_linear_model(plan: Plan, opened: Opened) -> Finished:
+    """Estimates, Wald intervals, R squared; names the column that depends on the others."""
     integers = opened["main"]
     if integers is None:
         return withheld(plan, opened, plan.unit("main"), METHOD)

@@ -106,3 +106,15 @@ def test_the_wrapped_protocol_is_closed_with_its_wrapper():
     next(wrapped)
     wrapped.close()
     assert closed == [True]
+
+
+def test_a_broadcast_that_says_two_things_never_counts_as_one():
+    says = {("b", "m"): np.zeros(1, np.uint8), ("c", "m"): np.ones(1, np.uint8)}
+
+    def inner():
+        yield Round(says, {}, {"m": ("a", "b", "c")})
+
+    wrapped = echoed("a", inner(), Transcript())
+    next(wrapped)
+    with pytest.raises(RuntimeError, match="not the same to all"):
+        wrapped.send({})

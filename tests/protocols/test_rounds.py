@@ -14,7 +14,7 @@ from protocols import (
     triples,
 )
 from protocols.abort import Suspected
-from protocols.party import Trace, play, together
+from protocols.party import Pause, Trace, play, together
 from protocols.ring import Ring
 
 RING = Ring(1)
@@ -147,3 +147,11 @@ def test_the_same_coins_give_the_same_trace(seats, dealt):
         return [(s, r, n, v.tobytes()) for s, r, n, v in trace.said]
 
     assert said() == said()
+
+
+def test_a_pause_cannot_hide_inside_protocols_that_run_together():
+    def pauses():
+        yield Pause("release", {})
+
+    with pytest.raises(TypeError, match="a pause inside together"):
+        next(together({"one": pauses()}))
