@@ -158,9 +158,11 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bounded(self) -> bool:
+        """Whether both ends are declared, so that sums of its values can be encoded."""
         return self.minimum is not None and self.maximum is not None
 
     def allows(self, use: str) -> bool:
+        """Whether the owner lets the column be used so; `use` is a word of USES."""
         return use in self.uses
 
 
@@ -240,6 +242,7 @@ class Dictionary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The columns' names in the file's order."""
         return tuple(column.name for column in self.columns)
 
     def to_bytes(self) -> bytes:

@@ -55,10 +55,12 @@ class Kind:
     linked: bool
 
     def parameter(self, name: str) -> Parameter | None:
+        """The parameter of this name; None where the kind has none."""
         return next((one for one in self.parameters if one.name == name), None)
 
     @property
     def words(self) -> tuple[str, ...]:
+        """The parameters' names, as a study spells them."""
         return tuple(one.name for one in self.parameters)
 
 

@@ -42,22 +42,27 @@ class Member(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
 
     @property
     def name(self) -> str:
+        """The organisation's name, as studies and messages spell it."""
         return self.card.name
 
     @property
     def root_key(self) -> bytes:
+        """Ed25519, 32 bytes; it vouched for the other two and is kept offline."""
         return self.card.root_key
 
     @property
     def log_key(self) -> bytes:
+        """Ed25519, 32 bytes; signs the feed, certificates and checkpoints."""
         return self.card.log_key
 
     @property
     def certificate(self) -> bytes:
+        """The transport certificate in DER; links compare it byte for byte."""
         return self.card.certificate
 
     @property
     def address(self) -> str:
+        """Where the node listens, `host:port`."""
         return self.card.address
 
 
@@ -78,6 +83,7 @@ class Roster(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, d
 
     @cached_property
     def hash(self) -> bytes:
+        """32 bytes over the whole roster; of epoch 0 this is the network."""
         return digest("p2pmpc/roster/1", encode(self))
 
     @property
@@ -87,6 +93,7 @@ class Roster(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, d
 
     @cached_property
     def names(self) -> tuple[str, ...]:
+        """The members' names, sorted."""
         return tuple(member.name for member in self.members)
 
     @cached_property

@@ -17,15 +17,18 @@ __all__ = ["Statistic", "number", "put", "texts", "wrong"]
 
 
 def wrong(field: str, message: str, advice: str = "") -> BadStudy:
+    """The error to raise about one field of a study."""
     return BadStudy(f"{field}: {message}", field=field, next=advice)
 
 
 def put(owner: object, **values: object) -> None:
+    """Set fields of a frozen object inside its own constructor, nowhere else."""
     for name, value in values.items():
         object.__setattr__(owner, name, value)  # inside a frozen object's own constructor
 
 
 def texts(value: Iterable[str], field: str) -> tuple[str, ...]:
+    """The list as a tuple. Raises BadStudy unless it holds different texts."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise wrong(field, "must be a list of texts")
     found = tuple(value)
@@ -128,6 +131,7 @@ class Statistic:
 
 
 def number(value: object, field: str) -> Decimal:
+    """The number as the shortest exact decimal. Raises BadStudy for anything else."""
     if isinstance(value, float):
         value = Decimal(repr(value))
     if isinstance(value, bool) or not isinstance(value, int | Decimal):

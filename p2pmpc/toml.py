@@ -105,6 +105,7 @@ class Section:
         return ".".join(part for part in (self.path, key) if part)
 
     def get(self, key: str) -> Any:
+        """The raw value, None where the field is left out; for a caller that checks it itself."""
         self._asked.append(key)
         return self.found.get(key)
 
@@ -140,6 +141,7 @@ class Section:
         return tuple(value)
 
     def flag(self, key: str, default: bool) -> bool:
+        """Raises the file's fault unless it is true or false."""
         value = self.get(key)
         if value is None:
             return default
@@ -148,6 +150,7 @@ class Section:
         return value
 
     def decimal(self, key: str, default: Decimal | None = None) -> Decimal | None:
+        """Raises the file's fault unless it is a finite number; exact, never through a float."""
         value = self.get(key)
         if value is None:
             return default
@@ -156,6 +159,7 @@ class Section:
         return canonical_decimal(Decimal(value), lambda said: self.wrong(key, said))
 
     def whole(self, key: str, default: int | None = None) -> int | None:
+        """Raises the file's fault unless it is a whole number."""
         value = self.get(key)
         if value is None:
             return default
@@ -164,6 +168,10 @@ class Section:
         return value
 
     def section(self, key: str, *, needed: bool = False) -> Section | None:
+        """The table of this name, None where it is left out and not needed.
+
+        Raises the file's fault when it is needed and missing, or is no table.
+        """
         value = self.get(key)
         if value is None:
             if needed:
@@ -179,6 +187,7 @@ class Section:
         return {} if outer is None else {name: outer.inner(name) for name in outer.found}
 
     def inner(self, key: str) -> Section:
+        """The table of this name. Raises the file's fault where there is none."""
         found = self.section(key, needed=True)
         assert found is not None
         return found
@@ -341,6 +350,7 @@ def _quote(text: str) -> str:
 
 
 def write_key(key: str) -> str:
+    """A key as TOML spells it: bare where that is allowed, else quoted."""
     return key if BARE_KEY.fullmatch(key) else _quote(key)
 
 

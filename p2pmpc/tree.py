@@ -21,10 +21,12 @@ EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 
 def leaf_hash(leaf: bytes) -> bytes:
+    """RFC 6962, section 2.1: SHA-256 of 0x00 and the leaf; so no leaf passes for a node."""
     return hashlib.sha256(b"\0" + leaf).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
+    """RFC 6962, section 2.1: SHA-256 of 0x01 and both children, 32 bytes each."""
     return hashlib.sha256(b"\1" + left + right).digest()
 
 

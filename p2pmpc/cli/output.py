@@ -47,6 +47,7 @@ class Reply:
 
     @property
     def status(self) -> str:
+        """ok, refused, aborted (other members' or the run's doing) or error (this machine's)."""
         if self.error is None:
             return "ok"
         if isinstance(self.error, Refused):
@@ -55,9 +56,11 @@ class Reply:
 
     @property
     def exit(self) -> int:
+        """The exit code that docs/commands.md lists."""
         return 0 if self.error is None else self.error.exit
 
     def to_json(self) -> dict[str, Any]:
+        """The one object that `--json` prints, error included."""
         return {
             "schema": SCHEMA,
             "command": self.command,
