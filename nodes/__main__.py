@@ -13,7 +13,7 @@ import json
 import os
 import signal
 import sys
-import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,13 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _run(main_task: object) -> None:
+def _run(main_task: Coroutine[Any, Any, None]) -> None:
     try:
         import uvloop
     except ImportError:
-        asyncio.run(main_task)  # type: ignore[arg-type]
+        asyncio.run(main_task)
         return
-    uvloop.run(main_task)  # type: ignore[arg-type]
+    uvloop.run(main_task)
 
 
 async def _serve(name: str, home: Path, settings_file: Path | None) -> None:
@@ -75,11 +75,10 @@ def _log_fault(log: Any, fault: BaseException | None) -> None:
     log.error("loop fault", exc_info=fault)
 
 
-def _closed(stop: object) -> None:
+def _closed(stop: Callable[[], object]) -> None:
     if not os.read(sys.stdin.fileno(), 4096):
-        stop()  # type: ignore[operator]
+        stop()
 
 
 if __name__ == "__main__":
-    _ = time
     sys.exit(main(sys.argv[1:]))

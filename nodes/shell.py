@@ -329,7 +329,7 @@ class Node:
         self.costs[order.study] = {
             "seconds": round(self.clock() - running.started, 4),
             "rounds": running.session.toll.rounds,
-            "bytes_sent": self.transport.session_bytes(order.session),
+            "bytes_sent": self.transport.session_traffic(order.session).sent,
             "peak_memory": self.engine.peak_memory(),
         }
 

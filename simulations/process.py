@@ -48,6 +48,7 @@ class MemberProcess:
 
     @property
     def pid(self) -> int:
+        """The process id, for signals."""
         return self.process.pid
 
     def dead(self) -> str | None:

@@ -29,6 +29,7 @@ class ColumnarFile:
         return f"ColumnarFile({self.path.name})"
 
     def batches(self, places: Sequence[int]) -> Iterator[RawBatch]:
+        """The columns at these places, BATCH_ROWS at a time. Raises BadData for a damaged file."""
         import pyarrow as pa
 
         schema = self.file.schema_arrow

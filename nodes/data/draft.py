@@ -44,6 +44,7 @@ class Wanted:
 
 
 def draft_column(name: str, wanted: Wanted, survey: Survey, *, is_date: bool) -> Column:
+    """The column as a study wants it described, from what its values look like."""
     kind = _type(wanted.roles, survey, is_date=is_date)
     role = "identifier" if KEY in wanted.roles else "other"
     return _typed(name, kind, survey, tuple(wanted.uses), role)
@@ -143,6 +144,7 @@ def _years(low: int, high: int) -> tuple[Decimal, Decimal]:
 
 
 def told(column: Column) -> str:
+    """One line for the owner: what the draft took the column for, and its bounds."""
     if column.type == "category":
         shown = ", ".join(column.levels[:6]) + (", ..." if len(column.levels) > 6 else "")
         return f"{column.name} is a category ({shown})"
@@ -171,6 +173,7 @@ DRAFT_USES = {
 
 
 def draft_for_owner(name: str, survey: Survey) -> Column:
+    """The column as its values look, for an owner who has no study in mind yet."""
     kind = _plain_type({ANY}, survey)
     few = survey.levels is not None and len(survey.levels) <= DRAFT_LEVELS_MAX
     if kind == "category" and not few:

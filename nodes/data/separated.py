@@ -60,6 +60,7 @@ class SeparatedText:
         return f"SeparatedText({self.path.name})"
 
     def records(self, lines: Iterable[str] | None = None) -> Iterator[list[str]]:
+        """The records of the text, head first; quoted cells may hold line breaks."""
         return csv.reader(
             self.lines() if lines is None else lines, delimiter=self.separator, strict=True
         )
@@ -78,6 +79,7 @@ class SeparatedText:
             yield line
 
     def batches(self, places: Sequence[int]) -> Iterator[RawBatch]:
+        """The columns at these places, BATCH_ROWS at a time; raises BadData at a ragged record."""
         records = self.records()
         self._some(records, 1)
         first_row = 2

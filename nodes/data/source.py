@@ -73,7 +73,8 @@ class RawBatch:
 class TableReader(Protocol):
     """A file format: yields the batches of the columns at these places."""
 
-    def batches(self, places: Sequence[int]) -> Iterator[RawBatch]: ...
+    def batches(self, places: Sequence[int]) -> Iterator[RawBatch]:
+        """The columns at these places in order, in batches of at most BATCH_ROWS rows."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

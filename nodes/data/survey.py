@@ -53,10 +53,12 @@ class Survey:
 
     @property
     def mostly_numbers(self) -> bool:
+        """Whether at least half of the cells that are not missing read as numbers."""
         return self.present > 0 and 2 * self.number_rows >= self.present
 
     @property
     def mostly_dates(self) -> bool:
+        """Whether at least half of the cells that are not missing read as dates."""
         return self.present > 0 and 2 * self.date_rows >= self.present
 
     def add(self, raw: RawColumn, commas: bool) -> None:

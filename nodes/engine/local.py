@@ -84,5 +84,6 @@ class LocalEngine:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     def close(self) -> None:
+        """Forget all rows and stop the threads; what still runs is not waited for."""
         self.threads.shutdown(wait=False, cancel_futures=True)
         self._snapshots.clear()

@@ -30,6 +30,8 @@ SOCKET_PATH_MAX = 107  # bytes, a limit of the kernel
 
 @dataclass(frozen=True, slots=True)
 class Request:
+    """One parsed request: `path` without its slashes, `body` the JSON object."""
+
     method: str
     path: tuple[str, ...]
     query: Mapping[str, str]

@@ -16,6 +16,8 @@ LAST_MAX = 10  # lines past LINES_MAX, so that a flood never hides how a study e
 
 @dataclass(frozen=True, slots=True)
 class Line:
+    """The n-th line of a study's story, `t` seconds by the node's own clock."""
+
     n: int
     t: float
     event: str
@@ -24,6 +26,7 @@ class Line:
     error: Mapping[str, Any] | None
 
     def to_json(self) -> dict[str, Any]:
+        """The line as the interface spells it, times to a millisecond."""
         return {
             "n": self.n,
             "t": round(self.t, 3),
@@ -45,6 +48,7 @@ class Stories:
     def tell(
         self, study: str, event: str, member: str, text: str, error: Mapping[str, Any] | None
     ) -> None:
+        """Add a line, made printable, and wake all readers; past LINES_MAX only how it ended."""
         text, error = printable(text), error and {k: printable(v) for k, v in error.items()}
         lines = self.lines.setdefault(study, [])
         if len(lines) < LINES_MAX + (LAST_MAX if event in LAST else 0):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from typing import Protocol as Shape
 
@@ -19,8 +19,6 @@ from protocols.kernels.registry import run_kernel
 from protocols.party import Compute, Pause, Protocol, Round, Step
 
 __all__ = ["Driver", "Post", "Toll"]
-
-FINISHED = object()
 
 
 class Post(Shape):
@@ -34,9 +32,7 @@ class Toll:
     """What the attempt has cost this party so far. Written by the driver alone."""
 
     rounds: int = 0
-    bytes_sent: int = 0
     posting: str = ""  # the peer that a mail is being posted to; it waits while the peer takes none
-    names: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -78,11 +74,8 @@ class Driver:
         if step.says or step.hears:
             self.toll.rounds += 1
         for (peer, name), value in sorted(step.says.items(), key=lambda said: said[0]):
-            data = encode_array(value)
-            self.toll.bytes_sent += len(data)
-            self.toll.names.add(name)
             self.toll.posting = peer
-            await self.post(peer, name, data)
+            await self.post(peer, name, encode_array(value))
         self.toll.posting = ""
         return await self.mailbox.hear(step.hears)
 

@@ -114,8 +114,8 @@ def _thresholds(rules: Rules) -> Thresholds:
         rules.minimum_cohort,
         rules.minimum_members,
         Fraction(rules.parameters_per_row),
-        rules.zeros,  # type: ignore[arg-type]
-        rules.extremes,  # type: ignore[arg-type]
+        rules.zeros,  # type: ignore[arg-type]  # one of two words: Rules has checked
+        rules.extremes,  # type: ignore[arg-type]  # and so is this
     )
 
 

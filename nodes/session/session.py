@@ -21,6 +21,7 @@ from p2pmpc.catalogue import Resolved
 from p2pmpc.certificate import Opening, Receipt, answer_hash, read_certificate
 from p2pmpc.codec import digest, encode
 from p2pmpc.dictionary import Dictionary
+from p2pmpc.errors import P2pmpcError
 from p2pmpc.roster import Roster
 from protocols.abort import Suspected
 from protocols.joint import NAMES, JointInputs, joint
@@ -48,6 +49,7 @@ class Brief:
 
     @staticmethod
     def of(order: SessionOrder, core: Core) -> Brief:
+        """What the core knows of the study that this order starts."""
         case = core.cases[order.study]
         assert core.feeds.roster is not None
         return Brief(
@@ -92,6 +94,7 @@ class Session:
     def prepare(
         brief: Brief, engine: LocalEngine, post: Post, randomness: Callable[[int], bytes]
     ) -> Session:
+        """A session with an empty mailbox; nothing runs before `run`."""
         return Session(
             brief, engine, post, randomness, Mailbox(brief.me, brief.order.parties, NAMES)
         )
@@ -144,7 +147,8 @@ class Session:
         )
 
     def _read(self, drawn: Drawn, opened: Opened | None, duplicates: Mapping[str, int]) -> Outcome:
-        assert self.certified is not None, "nothing opens without a certificate"
+        if self.certified is None:
+            raise P2pmpcError("an answer came without its certificate: a fault of the program")
         certificate = read_certificate(self.certified.certificate)
         released = any(certificate.verdicts)
         if opened is None:

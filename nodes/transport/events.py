@@ -30,6 +30,8 @@ class MemberAddress:
 
 @dataclass(frozen=True, slots=True)
 class LinkUp:
+    """A member's link is up: its certificate is the roster's and its Hello fits."""
+
     peer: str
 
 

@@ -35,6 +35,8 @@ FAREWELL_S = 1.0  # how long the last bytes (Bye, Refuse) may take to leave
 
 
 class State(StrEnum):
+    """Where a link stands; LINK below says what moves it."""
+
     SECURING = "securing"  # TLS handshake
     GREETING = "greeting"  # the peer's certificate is known; its Hello is awaited
     UP = "up"
@@ -42,6 +44,8 @@ class State(StrEnum):
 
 
 class LinkEvent(StrEnum):
+    """What can happen to a link."""
+
     SECURED = "secured"  # the handshake ended with the certificate of a member
     GREETED = "greeted"  # a Hello
     HEARD = "heard"  # any other message
@@ -89,21 +93,29 @@ def move(state: State, event: LinkEvent) -> State:
 class LinkOwner(Protocol):
     """Whoever keeps the links; called on the event loop."""
 
-    def identify(self, link: Link, der: bytes) -> str | None: ...
+    def identify(self, link: Link, der: bytes) -> str | None:
+        """The member whose certificate this is; None for a stranger's."""
 
-    def greeting(self) -> Hello: ...
+    def greeting(self) -> Hello:
+        """This node's own Hello."""
 
-    def judge(self, link: Link, hello: Hello) -> Reason | None: ...
+    def judge(self, link: Link, hello: Hello) -> Reason | None:
+        """Why a peer's Hello does not fit; None when it does."""
 
-    def link_up(self, link: Link) -> None: ...
+    def link_up(self, link: Link) -> None:
+        """Both ends have greeted each other."""
 
-    def link_heard(self, link: Link, message: Message, size: int) -> None: ...
+    def link_heard(self, link: Link, message: Message, size: int) -> None:
+        """A message, whole and well formed; `size` are its bytes."""
 
-    def link_read(self, link: Link) -> None: ...
+    def link_read(self, link: Link) -> None:
+        """All messages of one read were handed over: time to acknowledge."""
 
-    def link_ended(self, link: Link, reason: Reason) -> None: ...
+    def link_ended(self, link: Link, reason: Reason) -> None:
+        """The link is closed; said once, whatever ended it."""
 
-    def next_batch(self, link: Link) -> bytes: ...
+    def next_batch(self, link: Link) -> bytes:
+        """Frames to write next; empty when there is nothing to say."""
 
 
 class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one's own buffer

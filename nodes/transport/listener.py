@@ -93,6 +93,7 @@ class Listener:
             unwatch(context)
 
     async def close(self) -> None:
+        """Stop listening and end half-made connections; links live on with their owner."""
         tasks = [*self._handshakes, *([self._task] if self._task else [])]
         for task in tasks:
             task.cancel()

@@ -59,6 +59,7 @@ class Outgoing:
             await self.changed.wait()
 
     def end(self) -> None:
+        """Nothing more goes to this peer in this session; whoever waits to post returns."""
         self.ended = True
         self.outbox.drop()
         self.changed.set()
@@ -129,6 +130,7 @@ class Peer:
         return b""
 
     def begin_link(self, link: Link, now: float) -> None:
+        """A new link: every session's unacknowledged mail goes out again from its start."""
         self.link, self.state = link, LinkState(True, "", now, False)
         self.needed.clear()
         for session, outgoing in self.outgoing.items():
@@ -136,6 +138,7 @@ class Peer:
             self.wake(session)
 
     def end_link(self, reason: Reason, now: float) -> None:
+        """The link is gone: control messages with it, mail is kept, and dialling begins anew."""
         self.link, self.state = None, LinkState(False, reason, now, False)
         self.controls.clear()
         self.control_bytes = 0

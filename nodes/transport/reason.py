@@ -12,6 +12,8 @@ __all__ = ["Reason"]
 
 
 class Reason(StrEnum):
+    """Why a link is not up, in words that people read and counters count by."""
+
     # a dial that failed
     NEVER = "not linked so far"
     NO_ADDRESS = "no usable address is known"

@@ -9,6 +9,8 @@ __all__ = ["Timing"]
 
 @dataclass(frozen=True, slots=True)
 class Timing:
+    """Seconds, each with its reason; all by the monotonic clock."""
+
     connect_s: float = 10.0  # TCP and TLS; a satellite path with lost packets needs several
     hello_s: float = 10.0  # from TLS to the peer's Hello
     ping_s: float = 5.0  # between pings

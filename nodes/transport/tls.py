@@ -44,6 +44,7 @@ class OwnCertificate:
 
     @property
     def fingerprint(self) -> str:
+        """SHA-256 of the certificate, as people compare it."""
         return fingerprint(self.der)
 
 

@@ -240,11 +240,8 @@ class Transport:
         member = self._members().get(peer)
         return member.address if member else ""
 
-    def session_bytes(self, session: bytes) -> int:
-        """Bytes of frames sent for this session to all its peers."""
-        return self._sessions.get(session, Traffic()).sent
-
     def session_traffic(self, session: bytes) -> Traffic:
+        """Bytes of frames sent and received for this session, with all its peers together."""
         return self._sessions.get(session, Traffic())
 
     def traffic(self, peer: str) -> Traffic:
