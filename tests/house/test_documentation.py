@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from p2pmpc.settings import Settings
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (ROOT / "docs" / "commands.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+NAMED = re.compile(r"`((?:p2pmpc|protocols|nodes|simulations)(?:\.\w+)+)`")
 
 
 def leaves() -> dict[str, click.Command]:
@@ -106,6 +109,17 @@ def test_the_readme_runs(tmp_path: Path) -> None:
 
 def test_make_targets_that_the_pages_name_exist() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    pages = README + (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    pages = README + CONTRIBUTING
     for target in set(re.findall(r"`?make ([a-z-]+)`", pages)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMED.findall(CONTRIBUTING))))
+def test_a_function_that_the_walks_name_exists(name: str) -> None:
+    assert pkgutil.resolve_name(name) is not None
+
+
+@pytest.mark.parametrize("walk", ["one share", "one study"])
+def test_each_walk_names_the_functions_it_passes(walk: str) -> None:
+    text = CONTRIBUTING.partition(f"### The walk of {walk}")[2].partition("\n##")[0]
+    assert len(set(NAMED.findall(text))) > 12
