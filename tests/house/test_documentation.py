@@ -104,7 +104,7 @@ def test_the_readme_runs(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-    assert "16" in done.stdout
+    assert re.search(r"\bage\s+40\b", done.stdout), done.stdout
 
 
 def test_make_targets_that_the_pages_name_exist() -> None:
