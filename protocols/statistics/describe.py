@@ -51,7 +51,7 @@ SUBTRACT = "The numbers of persons of two columns can be subtracted from each ot
 CONSTANT = "has one value only, or none that the arithmetic can tell apart: no shape is given"
 POWERS = (1, 2, 3, 4)
 POWERS_GIVE = 12  # values whose counts all but follow from n and the sums of four powers
-VALUES_MAX = 128  # more values hide fewer persons; a column may really use fewer than declared
+VALUES_ASSUMED = 128  # more values hide fewer persons; a column may really use fewer than declared
 SPARE_BITS = 10
 NUMBERS = ("mean", "sd", "var", "skewness", "kurtosis")
 NULLS = ("q1", "median", "q3", "min", "max")
@@ -151,13 +151,13 @@ def _persons_hidden(draft: Draft, column: ColumnFacts) -> int:
     """The fewest persons whose values four sums of powers cannot single out.
 
     By counting: there must be 2^SPARE_BITS times as many ways to give so many persons values as
-    there are sums. Where the real resolution is unknown, or finer, VALUES_MAX values are assumed.
+    there are sums. Where the real resolution is unknown, or finer, VALUES_ASSUMED values are assumed.
     """
     if draft.thresholds.minimum_cell <= 1:
         return 0  # single persons may show
     resolved = column.type == "integer" or column.decimals is not None
     values = 2 * draft.encodings[column.key].bound + 1
-    values = min(values, VALUES_MAX) if resolved else VALUES_MAX
+    values = min(values, VALUES_ASSUMED) if resolved else VALUES_ASSUMED
     return next(n for n in count(1) if _ways(n, values) >= _sums(n, values // 2) + SPARE_BITS)
 
 
