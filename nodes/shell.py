@@ -124,49 +124,46 @@ class Node:
 
         So does whatever else goes wrong once the core has moved: it and the disk must not differ.
         """
-        self.alive()
+        self._alive()
         try:
             for effect in self.core.handle(self.wall_ms(), event):
-                self.carry_out(effect)
+                self._carry_out(effect)
         except P2pmpcError as fault:
             if self.core.appends:
-                self.fail(fault)
+                self._fail(fault)
             raise
         except Exception:
             self.log.exception("core fault")
             ended = P2pmpcError("an internal fault ended the node", next="Start the node again.")
-            self.fail(ended)
+            self._fail(ended)
             raise ended from None
 
-    def alive(self) -> None:
+    def _alive(self) -> None:
         if self.failure is not None:
             raise self.failure
 
-    def carry_out(self, effect: Effect) -> None:
+    def _carry_out(self, effect: Effect) -> None:
         match effect:
             case Append(entries):
-                self.append(entries)
+                self.store.append(entries)
             case Send(peer, message):
                 self.transport.send(peer, message)
             case Connect(members):
                 self.transport.connect(members)
-                self.chore(self.watch_open())
+                self._chore(self._watch_open())
             case SetTimer(name, after_s):
-                self.set_timer(name, after_s)
+                self._set_timer(name, after_s)
             case StartSession(order):
-                self.start_session(Brief.of(order, self.core))
+                self._start_session(Brief.of(order, self.core))
             case ResumeSession(session):
-                self.resume(session, effect)
+                self._resume(session, effect)
             case StopSession():
-                self.stop_session(effect)
+                self._stop_session(effect)
             case Emit(study, event, member, text, error):
                 self.stories.tell(study, event, member, text, error)
                 self.log.info("story", study=study, step=event, member=member)
 
-    def append(self, entries: Any) -> None:
-        self.store.append(entries)
-
-    def fail(self, fault: P2pmpcError) -> None:
+    def _fail(self, fault: P2pmpcError) -> None:
         """The record cannot be written: stop before anything else is signed or sent.
 
         Other members are told by an unsigned message, and then by a port that refuses them.
@@ -183,32 +180,32 @@ class Node:
         for session, running in self.running.items():
             for peer in running.session.brief.order.peer_keys:
                 self.transport.send(peer, End(session, Aborted.code, text, self.name))
-            self.halt(session, running, fault)
-        self.chore(self.transport.close())
+            self._halt(session, running, fault)
+        self._chore(self.transport.close())
 
-    def halt(self, session: bytes, running: Running, fault: P2pmpcError) -> None:
+    def _halt(self, session: bytes, running: Running, fault: P2pmpcError) -> None:
         """End a run wherever it waits: for mail, for the record, or for a peer to take its mail."""
         running.session.stop(fault)
         if running.resume is not None and not running.resume.done():
             running.resume.set_exception(fault)
-        self.chore(self.transport.close_session(session))
+        self._chore(self.transport.close_session(session))
 
-    def chore(self, work: Coroutine[Any, Any, None]) -> None:
+    def _chore(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self.chores.add(task)
         task.add_done_callback(self.chores.discard)
 
-    def set_timer(self, name: str, after_s: float) -> None:
+    def _set_timer(self, name: str, after_s: float) -> None:
         if name in self.timers:
             self.timers[name].cancel()
         loop = asyncio.get_running_loop()
-        self.timers[name] = loop.call_later(after_s, self.fire, name)
+        self.timers[name] = loop.call_later(after_s, self._fire, name)
 
-    def fire(self, name: str) -> None:
+    def _fire(self, name: str) -> None:
         self.timers.pop(name, None)
-        self.take_safely(TimerFired(name))
+        self._take_safely(TimerFired(name))
 
-    def take_safely(self, event: Event) -> None:
+    def _take_safely(self, event: Event) -> None:
         """For events that nobody waits for: a fault is logged, a failed node stays silent."""
         if self.failure is not None:
             return
@@ -220,90 +217,91 @@ class Node:
     # ---- the transport's events ----
 
     def on_transport(self, event: TransportEvent) -> None:
+        """What the links say: handed to the core, to a session's mailbox, or named as a fault."""
         match event:
             case LinkUp(peer):
                 self.log.info("link up", peer=peer)
-                self.take_safely(LinkMade(peer))
+                self._take_safely(LinkMade(peer))
             case LinkDown(peer):
                 self.log.info("link down", peer=peer, reason=event.reason)
-                self.take_safely(LinkLost(peer, event.reason))
+                self._take_safely(LinkLost(peer, event.reason))
                 if event.reason in BROKEN:
-                    self.count_broken(peer, event.reason)
+                    self._count_broken(peer, event.reason)
             case MessageIn(peer, message):
-                self.take_safely(Received(peer, message))
+                self._take_safely(Received(peer, message))
             case MailIn(session, peer, name, data):
                 if session in self.running:
                     self.running[session].session.mailbox.put(peer, name, data)
             case SessionUnknown(session, peer):
-                self.lost_session(session, peer)
+                self._lost_session(session, peer)
             case PeerRefused():
                 self.log.warning("peer refused", what=event.what, fingerprint=event.fingerprint)
             case MailRefused(session, peer):
                 self.log.warning("mail refused", peer=peer, reason=event.reason)
-                self.suspect(session, peer, event.reason)
+                self._suspect(session, peer, event.reason)
 
-    def lost_session(self, session: bytes, peer: str) -> None:
+    def _lost_session(self, session: bytes, peer: str) -> None:
         if session in self.running:
             text = f"{peer} no longer knows this run: its process was started again"
-            self.take_safely(SessionStopped(session, 402, text, peer, ""))
+            self._take_safely(SessionStopped(session, 402, text, peer, ""))
 
-    def count_broken(self, peer: str, reason: str) -> None:
+    def _count_broken(self, peer: str, reason: str) -> None:
         """A peer that breaks link after link by wrong messages would hold its runs up for ever."""
         for session, running in list(self.running.items()):
             running.broken[peer] += 1
             if running.broken[peer] >= BROKEN_MAX:
-                self.suspect(session, peer, reason)
+                self._suspect(session, peer, reason)
 
-    def suspect(self, session: bytes, peer: str, reason: str) -> None:
+    def _suspect(self, session: bytes, peer: str, reason: str) -> None:
         running = self.running.get(session)
         if running is not None and peer in running.session.brief.order.peer_keys:
             text = f"{peer} sent what the wire format does not allow: {reason}"
-            self.take_safely(SessionStopped(session, 404, text, peer, ""))
+            self._take_safely(SessionStopped(session, 404, text, peer, ""))
 
     # ---- sessions ----
 
-    def start_session(self, brief: Brief) -> None:
+    def _start_session(self, brief: Brief) -> None:
         session = Session.prepare(
-            brief, self.engine, self.poster(brief.order.session), self.core.randomness
+            brief, self.engine, self._poster(brief.order.session), self.core.randomness
         )
         running = Running(session, started=self.clock())
         self.running[brief.order.session] = running
         peers = tuple(p for p in brief.order.parties if p != self.name)
         self.transport.open_session(brief.order.session, peers)
-        running.task = asyncio.get_running_loop().create_task(self.run_session(running))
+        running.task = asyncio.get_running_loop().create_task(self._run_session(running))
 
-    def poster(self, session: bytes) -> Post:
+    def _poster(self, session: bytes) -> Post:
         async def post(peer: str, name: str, data: bytes) -> None:
             await self.transport.post(session, peer, name, data)
 
         return post
 
-    async def run_session(self, running: Running) -> None:
+    async def _run_session(self, running: Running) -> None:
         order = running.session.brief.order
-        watch = asyncio.get_running_loop().create_task(self.watch(running))
+        watch = asyncio.get_running_loop().create_task(self._watch(running))
         try:
-            outcome = await running.session.run(lambda pause: self.pause(running, pause))
+            outcome = await running.session.run(lambda pause: self._pause(running, pause))
             self.take(SessionEnded(order.session, outcome.answer_hash, outcome.released))
             if self.core.cases[order.study].state in {"answered", "withheld"}:
                 self.outcomes[order.study] = outcome  # not before it is on record
         except (Abort, P2pmpcError) as fault:
-            self.ended_early(order.session, fault)
+            self._ended_early(order.session, fault)
         except Exception:
             self.log.exception("session fault")
-            self.ended_early(order.session, P2pmpcError("an internal fault ended the run"))
+            self._ended_early(order.session, P2pmpcError("an internal fault ended the run"))
         finally:
             watch.cancel()
-            self.count_cost(running)
+            self._count_cost(running)
             await self.transport.close_session(order.session)
             self.running.pop(order.session, None)
 
-    def ended_early(self, session: bytes, fault: Abort | P2pmpcError) -> None:
+    def _ended_early(self, session: bytes, fault: Abort | P2pmpcError) -> None:
         if self.failure is not None:
             return
         code, why, who = explain_fault(fault)
-        self.take_safely(SessionStopped(session, code, why, who, ""))
+        self._take_safely(SessionStopped(session, code, why, who, ""))
 
-    async def pause(self, running: Running, pause: Any) -> ResumeSession:
+    async def _pause(self, running: Running, pause: Any) -> ResumeSession:
         running.resume = asyncio.get_running_loop().create_future()
         session = running.session.brief.order.session
         self.take(SessionPaused(session, pause.kind, pause.facts))
@@ -312,19 +310,19 @@ class Node:
         finally:
             running.resume = None
 
-    def resume(self, session: bytes, effect: ResumeSession) -> None:
+    def _resume(self, session: bytes, effect: ResumeSession) -> None:
         running = self.running.get(session)
         if running is not None and running.resume is not None and not running.resume.done():
             running.resume.set_result(effect)
 
-    def stop_session(self, effect: StopSession) -> None:
+    def _stop_session(self, effect: StopSession) -> None:
         running = self.running.get(effect.session)
         if running is None:
             return
         fault = Aborted(effect.why, member=effect.waited_for or None)
-        self.halt(effect.session, running, fault)
+        self._halt(effect.session, running, fault)
 
-    def count_cost(self, running: Running) -> None:
+    def _count_cost(self, running: Running) -> None:
         order = running.session.brief.order
         self.costs[order.study] = {
             "seconds": round(self.clock() - running.started, 4),
@@ -335,25 +333,25 @@ class Node:
 
     # ---- waits ----
 
-    async def watch(self, running: Running) -> None:
+    async def _watch(self, running: Running) -> None:
         """Name who is waited for; end the attempt when a peer's time is up."""
         order = running.session.brief.order
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
-            for peer in self.waited_for(running):
-                self.judge(order.study, order.session, peer)
+            for peer in self._waited_for(running):
+                self._judge(order.study, order.session, peer)
             if self.clock() - running.started > self.settings.attempt_deadline_s:
-                late = self.waited_for(running)
-                self.overdue(running, late[0] if late else "", "the attempt's deadline has passed")
+                late = self._waited_for(running)
+                self._overdue(running, late[0] if late else "", "the attempt's deadline has passed")
 
-    def waited_for(self, running: Running) -> tuple[str, ...]:
+    def _waited_for(self, running: Running) -> tuple[str, ...]:
         if running.resume is not None:
             case = self.core.cases[running.session.brief.order.study]
             return tuple(p for p in case.study.parties if p not in case.releases)
         posting = running.session.toll.posting
         return (posting,) if posting else running.session.mailbox.missing
 
-    async def watch_open(self) -> None:
+    async def _watch_open(self) -> None:
         """The same for studies that wait for members before their session.
 
         Consent may take days: whose node is away is said, and ends nothing before all agree.
@@ -365,9 +363,9 @@ class Node:
                     continue
                 done = case.consents if case.state == "proposed" else case.readies
                 for peer in sorted(set(case.study.parties) - set(done) - {self.name}):
-                    self.judge(study, b"", peer)
+                    self._judge(study, b"", peer)
 
-    def judge(self, study: str, session: bytes, peer: str) -> None:
+    def _judge(self, study: str, session: bytes, peer: str) -> None:
         if peer == self.name:
             return
         patient = self.core.cases[study].state == "proposed"
@@ -386,22 +384,23 @@ class Node:
         elif down_s > limit_s:
             why = f"{peer}: not heard for {down_s:.0f} s at {address}: {link.reason}"
             gone = Gone(study, peer, why)
-            self.take_safely(SessionStopped(session, 402, why, peer, "") if session else gone)
-        elif down_s > NAME_AFTER_S and self.clock() - self.said(study, peer) > NAME_EVERY_S:
+            self._take_safely(SessionStopped(session, 402, why, peer, "") if session else gone)
+        elif down_s > NAME_AFTER_S and self.clock() - self._said(study, peer) > NAME_EVERY_S:
             self.named[study, peer] = self.clock()
             text = f"waiting for {peer} at {address} ({link.reason}); {limit_s - down_s:.0f} s left"
             self.stories.tell(study, "waiting", peer, text, None)
 
-    def said(self, study: str, peer: str) -> float:
+    def _said(self, study: str, peer: str) -> float:
         return self.named.get((study, peer), -NAME_EVERY_S)
 
-    def overdue(self, running: Running, peer: str, why: str) -> None:
+    def _overdue(self, running: Running, peer: str, why: str) -> None:
         session = running.session.brief.order.session
-        self.take_safely(SessionStopped(session, 402, f"{peer}: {why}" if peer else why, peer, ""))
+        self._take_safely(SessionStopped(session, 402, f"{peer}: {why}" if peer else why, peer, ""))
 
     # ---- what people ask ----
 
     def status(self) -> dict[str, Any]:
+        """What `GET /status` answers: this member, its links, data sets and studies."""
         roster = self.core.feeds.roster
         return {
             "name": self.name,
@@ -414,6 +413,7 @@ class Node:
         }
 
     def found(self, title: str, cards: tuple[bytes, ...]) -> str:
+        """Join this member's card to the others' as a network; returns its 64 hex digits."""
         self.take(Founded(title, cards))
         assert self.core.feeds.roster is not None
         return self.core.feeds.roster.network.hex()
@@ -421,16 +421,22 @@ class Node:
     async def add_data(
         self, paths: tuple[str, ...], dictionary: bytes, encoding: str | None
     ) -> dict[str, Any]:
-        self.alive()
+        """Read and check files on a thread; others are told their description and commitment alone.
+
+        Raises BadData naming file and column, and whatever the core refuses.
+        """
+        self._alive()
         described = Dictionary.from_bytes(dictionary)
         facts = await self.engine.load_dataset(described, paths, encoding)
         self.take(DatasetAdded(described, facts.commitment))
         return {"rows": facts.rows, "notes": list(facts.notes)}
 
     def set_policy(self, text: str) -> None:
+        """From now on decide by these rules; what was consented to keeps its own."""
         self.take(PolicySet(parse_policy(text, "policy", self.core.policy.default)))
 
     def propose(self, study: bytes) -> str:
+        """Sign a study as its researcher and put it on record; returns its id."""
         proposed = Study.from_bytes(study)
         signature = self.signer.sign(self.network, "study", proposed.hash)
         self.take(Proposed(study, self.signer.public, signature))
@@ -438,12 +444,13 @@ class Node:
 
     @property
     def network(self) -> bytes:
+        """The network's 32 bytes. Raises NotFound before there is one."""
         roster = self.core.feeds.roster
         if roster is None:
             raise NotFound("this node belongs to no network yet")
         return roster.network
 
-    def case(self, study: str) -> Any:
+    def _case(self, study: str) -> Any:
         if study not in self.core.cases:
             raise NotFound(f"study {study} is not known here")
         return self.core.cases[study]
@@ -459,15 +466,17 @@ class Node:
         return "aborted" if state == "failed" else words.get(state, "running")
 
     def result(self, study: str) -> dict[str, Any]:
-        self.alive()
-        case = self.case(study)
+        """The answer as the interface spells it. Raises NotFound where there is none here."""
+        self._alive()
+        case = self._case(study)
         outcome = self.outcomes.get(study)
         if outcome is not None and outcome.answer is not None and case.final:
             return dict(outcome.answer)
         raise NotFound(f"study {study} has no answer here (it is {case.state})")
 
     def receipt(self, study: str) -> bytes:
-        self.alive()
+        """The receipt's bytes. Raises NotFound at a member that is no recipient."""
+        self._alive()
         outcome = self.outcomes.get(study)
         if outcome is None or not outcome.receipt:
             raise NotFound(f"study {study} has no receipt here")
@@ -479,10 +488,12 @@ class Node:
         return found if outcome is None else {**found, "duplicates": dict(outcome.duplicates)}
 
     def export(self) -> bytes:
+        """A log bundle of all that this node knows, with the receipts that it holds."""
         receipts = tuple(o.receipt for _, o in sorted(self.outcomes.items()) if o.receipt)
         return export_bundle(self.core.feeds, self.store, self.signer, receipts, self.wall_ms())
 
     def ask_to_stop(self) -> None:
+        """The process ends soon; called from a signal's handler."""
         self.stopping.set()
 
     async def close(self) -> None:
