@@ -51,6 +51,7 @@ from p2pmpc.record import (
     check_entry,
     entry_hash,
     read_content,
+    wrong_entry,
 )
 from p2pmpc.roster import Roster
 from p2pmpc.tree import Tree
@@ -168,7 +169,7 @@ def _check_reading(before: Entry, entry: Entry) -> None:
     now = {author: seq for author, seq, _ in entry.heads}
     for author, seq, _ in before.heads:
         if now.get(author, -1) < seq:
-            raise _wrong(entry, f"forgets what it had read of {author}'s feed")
+            raise wrong_entry(entry, f"forgets what it had read of {author}'s feed")
 
 
 # ---- feeds against each other --------------------------------------------------------------------
@@ -211,7 +212,7 @@ def _check_heads(audit: Audit, filing: Filing) -> None:
             )
         seen.append(feed[seq].entry.lamport)
     if not both and entry.lamport != min(LAMPORT_MAX, 1 + max(seen)):
-        raise _wrong(entry, "has a wrong logical time")
+        raise wrong_entry(entry, "has a wrong logical time")
 
 
 def _check_checkpoints(audit: Audit, bundle: Bundle) -> None:
@@ -244,7 +245,7 @@ def _check_content(audit: Audit, filing: Filing) -> None:
         audit.unchecked.append(f"the {entry.kind} entry {entry.seq} of {entry.author}: erased")
     elif isinstance(content, Genesis):
         if content.roster != encode(audit.roster):
-            raise _wrong(filing.entry, "names another roster than this network's")
+            raise wrong_entry(filing.entry, "names another roster than this network's")
     elif isinstance(content, StudyNote):
         _check_study(audit, filing, content)
     elif isinstance(content, Release):
@@ -260,31 +261,31 @@ def _check_study(audit: Audit, filing: Filing, note: StudyNote) -> None:
     try:
         verify_signature(note.researcher, audit.roster.network, "study", claim, note.signature)
     except LogError:
-        raise _wrong(filing.entry, "holds a study that its researcher did not sign") from None
+        raise wrong_entry(filing.entry, "holds a study that its researcher did not sign") from None
 
 
 def _check_release(audit: Audit, filing: Filing, note: Release) -> None:
     """One author signs one certificate in one session, and says first what it had checked."""
     entry = filing.entry
     if len(audit.about(entry.author, Release, note.session)) != 1:
-        raise _wrong(entry, "is one of several certificates that it signed for one session")
+        raise wrong_entry(entry, "is one of several certificates that it signed for one session")
     key = audit.roster.member(entry.author).log_key
     try:
         verify_signature(
             key, audit.roster.network, "certificate", note.certificate_hash, note.signature
         )
     except LogError:
-        raise _wrong(entry, "holds a certificate's signature that does not verify") from None
+        raise wrong_entry(entry, "holds a certificate's signature that does not verify") from None
 
 
 def _check_released(audit: Audit, filing: Filing, note: Released) -> None:
     certificate = read_certificate(note.certificate)
     if certificate.session != note.session or filing.entry.author not in certificate.parties:
-        raise _wrong(filing.entry, "holds a certificate of another session")
+        raise wrong_entry(filing.entry, "holds a certificate of another session")
     check_signatures(certificate, note.signatures, audit.roster)
     known = audit.certificates.setdefault(note.session, certificate)
     if certificate_hash(known) != certificate_hash(certificate):
-        raise _wrong(filing.entry, "holds a second certificate for one session")
+        raise wrong_entry(filing.entry, "holds a second certificate for one session")
     forked = sorted(audit.forks & set(certificate.parties))
     if forked:
         audit.unchecked.append(f"a release with {forked[0]}, who wrote two histories")
@@ -345,7 +346,7 @@ def _find_release(audit: Audit, filing: Filing, certificate: Certificate, party:
         if note.certificate_hash != claim:
             raise LogError(f"{party} signed another certificate", member=party)
         if not _had_read(holder, released.entry):
-            raise _wrong(holder, f"comes before it had read the release of {party}")
+            raise wrong_entry(holder, f"comes before it had read the release of {party}")
         return released.entry.seq
     if (party, "release") not in audit.erased:
         raise LogError(f"the record lacks the release entry of {party}", member=party)
@@ -363,7 +364,7 @@ def _check_answered(audit: Audit, filing: Filing, note: Answered) -> None:
     held = audit.about(entry.author, Released, note.session)
     before = any(filing.entry.seq < entry.seq for filing, _ in held)
     if not before and (entry.author, "released") not in audit.erased:
-        raise _wrong(entry, "answers a session for which it holds no complete certificate")
+        raise wrong_entry(entry, "answers a session for which it holds no complete certificate")
 
 
 # ---- receipts ------------------------------------------------------------------------------------
@@ -387,7 +388,3 @@ def _check_receipts(audit: Audit, bundle: Bundle) -> None:
                 member=bundle.exporter,
             )
         audit.opened[session] = values
-
-
-def _wrong(entry: Entry, what: str) -> LogError:
-    return LogError(f"entry {entry.seq} of {entry.author} {what}", member=entry.author)

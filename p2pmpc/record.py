@@ -59,6 +59,7 @@ __all__ = [
     "compare_entries",
     "entry_hash",
     "read_content",
+    "wrong_entry",
 ]
 
 ENTRY_BYTES_MAX = 32 * 1024  # 255 heads of 64-character names are 27 kB
@@ -368,55 +369,56 @@ def check_alone(signed: SignedEntry, roster: Roster) -> Entry:
         raise LogError("an entry or its signature has an impossible length")
     entry = signed.read()
     if entry.network != roster.network:
-        raise _wrong(entry, "belongs to another network")
+        raise wrong_entry(entry, "belongs to another network")
     if entry.author not in roster.names:
-        raise _wrong(entry, "is by someone who is no member")
+        raise wrong_entry(entry, "is by someone who is no member")
     member = roster.member(entry.author)
     if entry.keyseq != member.keyseq:
-        raise _wrong(entry, "names a log key that is not in the roster")
+        raise wrong_entry(entry, "names a log key that is not in the roster")
     if entry.kind not in KINDS:
-        raise _wrong(entry, f"has the kind {entry.kind!r}, which this version does not know")
+        raise wrong_entry(entry, f"has the kind {entry.kind!r}, which this version does not know")
     _check_heads(entry, roster)
     try:
         verify_signature(
             member.log_key, roster.network, "entry", entry_hash(signed), signed.signature
         )
     except LogError:
-        raise _wrong(entry, "is not signed by its author") from None
+        raise wrong_entry(entry, "is not signed by its author") from None
     return entry
 
 
 def _check_heads(entry: Entry, roster: Roster) -> None:
     names = [author for author, _, _ in entry.heads]
     if names != sorted(set(names)) or entry.author in names:
-        raise _wrong(entry, "does not list the other feeds once each, sorted")
+        raise wrong_entry(entry, "does not list the other feeds once each, sorted")
     strangers = sorted(set(names) - set(roster.names))
     if strangers:
-        raise _wrong(entry, f"has read a feed of {strangers[0]!r}, who is no member")
+        raise wrong_entry(entry, f"has read a feed of {strangers[0]!r}, who is no member")
 
 
 def check_place(entry: Entry, head: Head | None) -> None:
     """Raises LogError unless the entry follows `head` in its author's feed."""
     expected = 0 if head is None else head.seq + 1
     if entry.seq != expected:
-        raise _wrong(entry, f"comes where number {expected} should")
+        raise wrong_entry(entry, f"comes where number {expected} should")
     if entry.prev != (ZERO if head is None else head.hash):
-        raise _wrong(entry, "does not follow the entry before it as known here")
+        raise wrong_entry(entry, "does not follow the entry before it as known here")
     if (entry.kind == "genesis") != (entry.seq == 0):
-        raise _wrong(entry, "is out of place: a feed begins with its genesis and has no other")
+        raise wrong_entry(entry, "is out of place: a feed begins with its genesis and has no other")
     earlier = 0 if head is None else head.lamport
     if entry.lamport <= earlier and entry.lamport != LAMPORT_MAX:
-        raise _wrong(entry, "has a logical time that does not grow")
+        raise wrong_entry(entry, "has a logical time that does not grow")
 
 
-def _wrong(entry: Entry, what: str) -> LogError:
+def wrong_entry(entry: Entry, what: str) -> LogError:
+    """The error to raise about one entry: which it is, what is wrong, whose fault it is."""
     return LogError(f"entry {entry.seq} of {entry.author} {what}", member=entry.author)
 
 
 def check_body(entry: Entry, body: Body) -> None:
     """Raises LogError unless this is the body that the entry was signed with."""
     if body_hash(body) != entry.body_hash:
-        raise _wrong(entry, "came with another body than it was signed with")
+        raise wrong_entry(entry, "came with another body than it was signed with")
 
 
 def read_content(kind: str, body: Body) -> Content:

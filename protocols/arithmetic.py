@@ -154,7 +154,7 @@ def _chain(seat: Seat, ring: Ring, bits: Bits, values: Elements) -> Protocol[Ele
     return share
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Turn:
     """Whose bits count, and the strings that all parties chose with their bits."""
 

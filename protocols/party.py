@@ -98,7 +98,7 @@ class Round:
     each of its other members; the running hash of such traffic is compared before an opening.
     """
 
-    says: Mapping[tuple[Party, str], Value] = field(default_factory=dict)
+    says: Mapping[tuple[Party, str], Value] = field(default_factory=dict, repr=False)
     hears: Mapping[tuple[Party, str], Expect] = field(default_factory=dict)
     broadcasts: Mapping[str, Parties] = field(default_factory=dict)
 
@@ -108,7 +108,7 @@ class Compute:
     """A registered kernel with its arguments and its size in the kernel's own cost units."""
 
     kernel: str
-    arguments: tuple[Any, ...]
+    arguments: tuple[Any, ...] = field(repr=False)  # keys and rows among them
     units: int
 
 
@@ -307,7 +307,7 @@ class _Table:
 
     trace: Trace
     tamper: Tamper | None
-    mail: dict[tuple[Party, Party, str], list[Value]] = field(default_factory=dict)
+    mail: dict[tuple[Party, Party, str], list[Value]] = field(default_factory=dict, repr=False)
 
     def immediate(self, party: Party, step: Step) -> Any:
         if isinstance(step, Pause):

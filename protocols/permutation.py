@@ -47,7 +47,7 @@ WORDS_MAX = 1 << 22  # of strings held at a time: 32 MiB a peer, thrice
 ZERO_ROW = -1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Rows:
     """Shares of rows: numbers (rows, c, words) added, packed bits (rows, words) XORed."""
 

@@ -88,7 +88,7 @@ class Driver:
         return list(await asyncio.gather(*jobs))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Result:
     value: Any
 

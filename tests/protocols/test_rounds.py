@@ -14,7 +14,7 @@ from protocols import (
     triples,
 )
 from protocols.abort import Suspected
-from protocols.party import Pause, Trace, play, together
+from protocols.party import Compute, Pause, Round, Trace, play, together
 from protocols.ring import Ring
 
 RING = Ring(1)
@@ -155,3 +155,10 @@ def test_a_pause_cannot_hide_inside_protocols_that_run_together():
 
     with pytest.raises(TypeError, match="a pause inside together"):
         next(together({"one": pauses()}))
+
+
+def test_what_a_party_says_or_computes_stands_in_no_repr():
+    secret = np.full(4, 987654321, np.uint64)
+    shown = repr(Round({("b", "share"): secret})) + repr(Compute("curve.choose", (secret,), 4))
+    assert "curve.choose" in shown
+    assert "987654321" not in shown
