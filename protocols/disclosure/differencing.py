@@ -8,8 +8,8 @@ The cells are compared on shares like all others and never open.
 
     U, V    rows over which sums open: complete in some columns, with some levels or in some bin
     values  of one column summed over both: |U| + |V| - 2 |U and V|, the persons in one of the two
-    rests   a total U and a part V, which has all levels and bins of U and more: the persons of U
-            who are not in the part, among those complete in both
+    levels  of a statistic that opens level by level, beside any total: every level, since the total
+            less those shown is the one hidden; likewise all who are outside a histogram's bins
     bins    of two histograms of a column: every bin of the edges of both together
     not     where both count levels alone and differ in who has a missing value: that the three
             persons without a weight are women can follow from two tables and is not stopped here;
@@ -45,7 +45,8 @@ from protocols.statistics.plan import (
 
 __all__ = ["DIFFERENCES_MAX", "guarded"]
 
-DIFFERENCES_MAX = 4096  # hidden cells of one statistic; comparing them takes 5 MB to each peer
+DIFFERENCES_MAX = 1 << 14  # hidden cells of one statistic; comparing them is 20 MB to each peer
+PAIRS_MAX = 1 << 18  # of sets of rows that are looked at: seconds of public work at each party
 
 Columns = frozenset[ColumnKey]
 
@@ -65,17 +66,19 @@ def guarded(plan: Plan, earlier: Sequence[Plan], thresholds: Thresholds) -> Plan
     `earlier` are the study's statistics before it. Raises PlanRefused when there are too many.
     """
     others = [one for one in earlier if (one.linked, one.aliases) == (plan.linked, plan.aliases)]
-    units, made = [], 0
-    for unit in plan.units:
-        cells = {cell: one.name for one in others for cell in _differences(plan, unit, one)}
-        made += len(cells)
-        if made > DIFFERENCES_MAX:
-            raise PlanRefused(
-                f"{plan.name} could be subtracted in more than {DIFFERENCES_MAX} ways from the "
-                "statistics before it",
-                "fewer levels or bins, or a study of its own",
-            )
+    before = [(one.name, sight) for one in others for sight in _sights(one)]
+    mine = _sights(plan)
+    pairs = sum(len(one.rows) for one in mine) * sum(len(one.rows) for _, one in before)
+    units: list[Unit] = []
+    for unit, sight in zip(plan.units, mine, strict=True) if pairs <= PAIRS_MAX else ():
+        cells = {c: name for name, other in before for c in _differences(plan, sight, other)}
         units.append(_with_checks(unit, cells, thresholds))
+    made = sum(len(unit.cells) for unit in units) - sum(len(unit.cells) for unit in plan.units)
+    if pairs > PAIRS_MAX or made > DIFFERENCES_MAX:
+        raise PlanRefused(
+            f"{plan.name} could be subtracted in too many ways from the statistics before it",
+            "fewer levels or bins, or a study of its own",
+        )
     facts = {one.key: one for other in others for one in other.facts}
     facts |= {one.key: one for one in plan.facts}
     return replace(plan, units=tuple(units), facts=tuple(facts[key] for key in sorted(facts)))
@@ -104,6 +107,31 @@ def _by_level(cell: Cell) -> bool:
 # ---- which rows ----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What a unit shows: sums over these rows.
+
+    levels  where each level is a unit of its own: the marks of all of them, of which a total gives
+            the last one back
+    """
+
+    rows: tuple[_Rows, ...]
+    levels: tuple[Factors, ...]
+
+    @property
+    def total(self) -> bool:
+        return any(not one.marks for one in self.rows)
+
+
+def _sights(plan: Plan) -> list[_Sight]:
+    rows = [_rows_of(unit) for unit in plan.units]
+    fixed = [_fixed(one) for one in rows]
+    levels = tuple(sorted({marks for marks in fixed if marks}, key=repr))
+    return [
+        _Sight(tuple(one), levels if marks else ()) for one, marks in zip(rows, fixed, strict=True)
+    ]
+
+
 def _rows_of(unit: Unit) -> list[_Rows]:
     """Of persons left out, a difference, the rows it is taken from: their number follows."""
     found: dict[tuple[Columns, Factors], Columns] = {}
@@ -112,45 +140,50 @@ def _rows_of(unit: Unit) -> list[_Rows]:
         marks = tuple(f for f in cell.factors if not isinstance(f, Power))
         summed = frozenset(f.key for f in cell.factors if isinstance(f, Power))
         found[complete, marks] = found.get((complete, marks), frozenset()) | summed
-    rows = [_Rows(complete, marks, summed) for (complete, marks), summed in found.items()]
-    return [*rows, *_united_bins(rows)]
+    return [_Rows(complete, marks, summed) for (complete, marks), summed in found.items()]
 
 
-def _united_bins(rows: Sequence[_Rows]) -> Iterator[_Rows]:
-    """All bins of a histogram together, which its reader can add up."""
-    bins = [mark for one in rows for mark in one.marks if isinstance(mark, Bin)]
-    if len(bins) > 1:
-        last = max(bins, key=lambda one: one.high)
-        whole = replace(last, low=min(one.low for one in bins))
-        yield _Rows(rows[0].complete, (whole,), frozenset())
-
-
-def _differences(plan: Plan, unit: Unit, other: Plan) -> Iterator[Cell]:
-    """The hidden cells of one unit against all units of an earlier statistic."""
-    mine = _rows_of(unit)
-    for theirs in map(_rows_of, other.units):
-        yield from _common_bins(plan, mine, theirs)
-        for one, before in product(mine, theirs):
-            yield from _of_two(plan, one, before)
-
-
-def _of_two(plan: Plan, one: _Rows, other: _Rows) -> Iterator[Cell]:
-    marks = canonical((*one.marks, *other.marks))
-    if marks is None or (one.complete, one.marks) == (other.complete, other.marks):
-        return
-    both = _Rows(one.complete | other.complete, marks, one.summed & other.summed)
-    if both.summed:
-        yield _cell(
-            plan, "persons in one of two", (), ((one, 1), (other, 1), (both, -1), (both, -1))
-        )
-    if one.marks != other.marks:
-        for larger, smaller in ((one, other), (other, one)):
-            if set(larger.marks) <= set(smaller.marks):
-                whole = replace(both, marks=larger.marks)
-                yield _cell(plan, "persons in a rest", marks, ((whole, 1), (both, -1)))
+def _fixed(rows: Sequence[_Rows]) -> Factors:
+    """The levels that all rows of a unit have."""
+    marks = rows[0].marks
+    return tuple(m for m in marks if isinstance(m, Level) and all(m in one.marks for one in rows))
 
 
 # ---- hidden cells --------------------------------------------------------------------------------
+
+
+def _differences(plan: Plan, one: _Sight, other: _Sight) -> Iterator[Cell]:
+    """The hidden cells of one unit against a unit of an earlier statistic."""
+    yield from _common_bins(plan, one.rows, other.rows)
+    for mine, theirs in product(one.rows, other.rows):
+        yield from _in_one_of(plan, mine, theirs)
+    if other.total:
+        yield from _rests(plan, one)
+    if one.total:
+        yield from _rests(plan, other)
+
+
+def _in_one_of(plan: Plan, one: _Rows, other: _Rows) -> Iterator[Cell]:
+    marks, summed = canonical((*one.marks, *other.marks)), one.summed & other.summed
+    if not summed or marks is None or (one.complete, one.marks) == (other.complete, other.marks):
+        return
+    both = _Rows(one.complete | other.complete, marks, summed)
+    parts = ((one, 1), (other, 1), (both, -1), (both, -1))
+    yield _cell(plan, "persons in one of two", (), parts)
+
+
+def _rests(plan: Plan, parts: _Sight) -> Iterator[Cell]:
+    """What a total less the parts that are shown gives: a hidden level, those outside all bins."""
+    complete = parts.rows[0].complete
+    for marks in parts.levels:
+        level = _Rows(complete, marks, frozenset())
+        yield _cell(plan, "persons in a level", marks, ((level, 1),))
+    bins = [mark for one in parts.rows for mark in one.marks if isinstance(mark, Bin)]
+    if bins:
+        last = max(bins, key=lambda one: one.high)
+        united = (replace(last, low=min(one.low for one in bins)),)
+        whole, inside = (_Rows(complete, marks, frozenset()) for marks in ((), united))
+        yield _cell(plan, "persons outside the bins", united, ((whole, 1), (inside, -1)))
 
 
 def _cell(plan: Plan, name: str, marks: Factors, parts: Sequence[tuple[_Rows, int]]) -> Cell:

@@ -113,8 +113,26 @@ def test_a_total_that_follows_from_the_persons_left_out_is_a_total():
     assert opened(levels, rows)["level 1"] is None
     levels, later = plans([("count", {"by": "sex"}), described])
     assert opened(levels, rows)["level 1"] == [ROWS - 3]
-    assert opened(later, rows)["weight"] is not None
-    assert opened(later, rows)["missing weight"] is None
+    assert opened(later, rows) == {"weight": None, "shape of weight": None, "missing weight": None}
+
+
+@pytest.mark.parametrize(("smallest", "passes"), [(4, False), (5, True)])
+def test_two_levels_that_are_shown_do_not_give_the_third_with_a_total(smallest, passes):
+    stage = ColumnFacts(("patients", "stage"), "category", None, None, None, ("x", "y", "z"))
+    facts = {**FACTS, "stage": stage}
+    codes = np.where(np.arange(ROWS) < smallest, 2, np.arange(ROWS) % 2)
+    rows = table() | {stage.key: (codes, np.zeros(ROWS, bool))}
+    for split in (("count", {"by": "stage"}), ("describe", {"columns": ("age",), "by": "stage"})):
+        alone = opened(plans([split], facts=facts)[0], rows)
+        assert sum(found is not None for found in alone.values()) >= 2
+        for asked in ([("count", {}), split], [split, ("count", {})]):
+            later = opened(plans(asked, facts=facts)[1], rows)
+            main = [
+                found
+                for name, found in later.items()
+                if name.split()[0] in ("main", "level", "age")
+            ]
+            assert all((found is not None) == passes for found in main)
 
 
 def test_the_mean_of_a_small_group_does_not_follow_from_the_others_and_all():
@@ -223,5 +241,17 @@ def test_one_difference_more_than_the_limit_refuses_the_statistic(monkeypatch):
     monkeypatch.setattr(differencing, "DIFFERENCES_MAX", made)
     plans(asked)
     monkeypatch.setattr(differencing, "DIFFERENCES_MAX", made - 1)
-    with pytest.raises(PlanRefused, match="subtracted in more than"):
+    with pytest.raises(PlanRefused, match="in too many ways"):
         plans(asked)
+
+
+def test_one_pair_of_sets_of_rows_more_than_the_limit_refuses_the_statistic(monkeypatch):
+    asked = [("count", {"by": "sex"}), ("crosstab", {"rows": "sex", "columns": "ward"})]
+    ward = ColumnFacts(("patients", "ward"), "category", None, None, None, ("x", "y"))
+    facts = {**FACTS, "ward": ward}
+    pairs = (2 + 1) * (1 + 4 + 1)  # two levels and who is left out; n, four cells and the same
+    monkeypatch.setattr(differencing, "PAIRS_MAX", pairs)
+    plans(asked, facts=facts)
+    monkeypatch.setattr(differencing, "PAIRS_MAX", pairs - 1)
+    with pytest.raises(PlanRefused, match="in too many ways"):
+        plans(asked, facts=facts)
