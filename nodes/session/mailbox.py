@@ -22,8 +22,6 @@ from protocols.party import Expect, Parties
 __all__ = ["EARLY_BYTES_MAX", "EARLY_MAILS_MAX", "Mailbox", "declared_name"]
 
 EARLY_BYTES_MAX = 2**30  # one-way parts of a linkage are never answered: 150 MB at 4 x 2,500 rows
-    2**30
-)  # a linkage says its payload in parts that the hearer never answers: 150 MB seen
 EARLY_MAILS_MAX = 20_000  # several hundred names a round in a ten-party study, a few rounds early
 
 
