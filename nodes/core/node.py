@@ -8,7 +8,7 @@ Nobody starts it for the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,7 @@ from nodes.core.effects import (
 )
 from nodes.core.ending import error_json, shared_code, shared_text
 from nodes.core.feeds import Feeds, Known, batches
+from nodes.core.recovery import live_on, recall
 from nodes.core.studies import Case, EndedNote, move, read_or_refuse, topic_of
 from p2pmpc.catalogue import Resolved, resolve
 from p2pmpc.certificate import (
@@ -105,13 +106,33 @@ class Core:
     news: list[tuple[SignedEntry, Body | None]] = field(default_factory=list)
     aside: dict[str | bytes, list[Known]] = field(default_factory=dict)  # by study or session
     now_ms: int = 0
+    learning: bool = False  # the record is read again: nothing is written, started or stopped
 
     def handle(self, now_ms: int, event: Event) -> list[Effect]:
         """Everything to do about one event, the store's part first."""
+        self.begin(now_ms)
+        HANDLERS[type(event)](self, event)
+        return self.outcome()
+
+    def restore(self, now_ms: int, entries: Sequence[Known]) -> list[Effect]:
+        """Start again on a record; everything to do about it, the store's part first.
+
+        entries  all that is stored, in causal order; the feeds know its roster and heads already
+        """
+        self.begin(now_ms)
+        self.learning = True
+        recall(self, entries)
+        self.learning = False
+        self.begin(now_ms)
+        live_on(self, entries)
+        return self.outcome()
+
+    def begin(self, now_ms: int) -> None:
         self.now_ms = now_ms
         self.effects, self.appends, self.news = [], [], []
         self.feeds.fresh = {}
-        HANDLERS[type(event)](self, event)
+
+    def outcome(self) -> list[Effect]:
         announced = [
             Send(peer, message) for message in batches(self.news) for peer in sorted(self.up)
         ]
@@ -239,12 +260,13 @@ class Core:
 
     # ---- the record ----
 
-    def write(self, kind: str, content: Content) -> Known:
+    def write(self, kind: str, content: Content) -> None:
+        if self.learning:
+            return
         signed, body, known = self.feeds.write(kind, content, self.now_ms)
         self.appends.append((signed, body))
         self.news.append((signed, body))
         self.apply(known)
-        return known
 
     def apply(self, known: Known) -> None:
         """Draw the conclusions of one entry, whoever wrote it."""
@@ -279,15 +301,11 @@ class Core:
         for known in self.aside.pop(topic, []):
             self.apply(known)
 
-    def restore(self, entries: Iterable[Known]) -> None:
-        """Learn again what the store holds; sends and starts nothing."""
-        for known in entries:
-            self.apply(known)
-        self.effects, self.appends, self.news = [], [], []
-
     def apply_dataset(self, author: str, known: Known, note: DatasetNote) -> None:
         dictionary = read_or_refuse(lambda: Dictionary.from_bytes(note.dictionary))
         self.dictionaries.setdefault(author, {})[dictionary.name] = dictionary
+        if author == self.name:
+            self.commitments[dictionary.name] = note.commitment
         for case in self.cases.values():
             self.consider(case)
 
@@ -381,7 +399,7 @@ class Core:
         me = self.name
         if case.state != "proposed" or me not in case.study.parties or me in case.consents:
             return
-        if me in case.refusals or not self.described(case.study):
+        if self.learning or me in case.refusals or not self.described(case.study):
             return
         try:
             catalogue, policies = self.catalogue(case.study), {me: self.policy}
@@ -440,7 +458,7 @@ class Core:
     # ---- attempt ----
 
     def make_ready(self, case: Case) -> None:
-        if self.name not in case.study.parties or self.feeds.roster is None:
+        if self.learning or self.name not in case.study.parties or self.feeds.roster is None:
             return
         try:
             read_or_refuse(lambda: self.resolved(case))
@@ -538,7 +556,8 @@ class Core:
         )
 
     def certify_if_complete(self, case: Case) -> None:
-        if case.state != "releasing" or set(case.releases) != set(case.study.parties):
+        waits = set(case.releases) != set(case.study.parties)
+        if self.learning or waits or case.state != "releasing":
             return
         assert case.certificate is not None
         fault = self.release_fault(case, case.certificate)
@@ -604,6 +623,8 @@ class Core:
 
         The details of this machine's own troubles stay on it.
         """
+        if self.learning:
+            return
         move(case, "ended")
         case.ended, case.secret = EndedNote(code, why, waited_for), b""
         told, text = shared_code(code), shared_text(self.name, code, why)

@@ -1,0 +1,92 @@
+"""A core that starts again on a record: what it had done, and what it does about it now.
+
+Entries are read in causal order. Meanwhile nothing is written, sent, started or stopped: of this
+node's studies, only its own entries say how far they had come, because what others wrote may have
+reached it later than its place in that order. Then the node lives on. What waited for a consent or
+a `ready` of its own goes on; an attempt whose session died with the process is ended by name, since
+its masks and its key are gone and are never made a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from nodes.core.effects import Connect, SessionEnded, SetTimer
+from nodes.core.feeds import Known
+from nodes.core.studies import Case, EndedNote
+from p2pmpc.errors import Aborted
+from p2pmpc.record import Answered, Checked, Ended, Ready, Release, Released, Withheld
+
+if TYPE_CHECKING:
+    from nodes.core.node import Core
+
+__all__ = ["live_on", "recall"]
+
+REACHED: Mapping[type, str] = {  # a node's own entry -> where its study stands since then
+    Ready: "ready",
+    Checked: "checked",
+    Release: "releasing",
+    Released: "opening",
+    Answered: "answered",
+    Withheld: "withheld",
+    Ended: "failed",
+}
+
+
+def recall(core: Core, entries: Sequence[Known]) -> None:
+    """Learn what is stored, in causal order. `core.learning` is set."""
+    for known in entries:
+        if known.entry.author == core.name:
+            _reach(core, known)
+        core.apply(known)
+
+
+def _reach(core: Core, known: Known) -> None:
+    content = known.content
+    match content:
+        case Ready() | Ended():
+            case = core.cases.get(content.study)
+        case Checked() | Release() | Released() | Answered() | Withheld():
+            case = core.case_of(content.session)
+        case _:
+            return
+    if case is None:
+        return
+    case.state = REACHED[type(content)]
+    if isinstance(content, Ended):
+        case.ended = EndedNote(content.code, content.why, content.waited_for)
+
+
+def live_on(core: Core, entries: Sequence[Known]) -> None:
+    """Take up what waits for this node, end what died with its last process."""
+    assert core.feeds.roster is not None, "a record begins with the roster"
+    core.effects.append(Connect(tuple(n for n in core.feeds.roster.names if n != core.name)))
+    core.effects.append(SetTimer("gossip", core.settings.gossip_s))
+    for author in sorted(core.feeds.forks):
+        for case in core.open_cases(author):
+            core.stop(case, 403, f"{author} signed two histories", author, "")
+    for known in entries:
+        if isinstance(known.content, Ended) and known.entry.author != core.name:
+            core.apply(known)
+    over = {
+        known.content.session: isinstance(known.content, Answered)
+        for known in entries
+        if isinstance(known.content, Answered | Withheld)
+    }
+    for case in core.open_cases(core.name):
+        _take_up(core, case, over.get(case.session))
+
+
+def _take_up(core: Core, case: Case, released: bool | None) -> None:
+    """`released` is how another party ended this session; None when none has."""
+    reads = core.name in (case.study.recipients or case.study.parties)
+    if case.state == "proposed":
+        core.consider(case)
+    elif case.state == "agreed":
+        core.make_ready(case)
+    elif case.state == "opening" and (released is False or (released and not reads)):
+        core.on_ended(SessionEnded(case.session, b"", released))  # its own share had left
+    else:
+        why = f"{core.name} was started again during the run"
+        core.stop(case, Aborted.code, why, core.name, "")
