@@ -13,6 +13,7 @@ Against    honest-but-curious parties, n - 1 of whom may collude. Nothing opens 
            shares or a turned verdict. Thresholds bind those who follow the protocol.
 Rounds     base transfers 2, commitments 1, linkage and sums as their modules say, checks
            at most 2 + those of `at_least` and `is_zero` side by side and of `all_of`, release 5.
+Bytes      to each peer 32, and 4 a linked table that the party holds; else those of the parts.
 Source     the parts name theirs; the order follows "record before reveal".
 """
 

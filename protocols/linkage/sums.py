@@ -12,6 +12,7 @@ on rows that count), since tables are joined by an inner join.
 Against whom: honest but curious parties, any n - 1 of them. Nothing opens.
 Rounds: those of `cross_sums`, and of one `multiply` for each alias after the first other one.
 Bytes: one ring element a bin and distinct product, and `cross_sums`.
+Source: none of its own; `protocols.arithmetic` names those of its parts.
 """
 
 from __future__ import annotations

@@ -337,6 +337,27 @@ def module_heads(root: Path) -> Iterator[Complaint]:
             )
 
 
+def protocol_heads(root: Path) -> Iterator[Complaint]:
+    """A module that declares rounds says against whom, in how many rounds and bytes, after whom."""
+    for path in sorted((root / "protocols").rglob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        if not any(isinstance(node, ast.Assign) and _sets(node, "ROUNDS") for node in tree.body):
+            continue
+        head = ast.get_docstring(tree) or ""
+        lacks = [w for w in ("Against", "Rounds", "Bytes", "Source") if w not in head]
+        if lacks:
+            yield Complaint(
+                "protocol head",
+                path.relative_to(root).as_posix(),
+                f"its head lacks {', '.join(lacks)}",
+                "Say against whom it holds, its rounds, its bytes to each peer, and the paper.",
+            )
+
+
+def _sets(node: ast.Assign, name: str) -> bool:
+    return any(isinstance(one, ast.Name) and one.id == name for one in node.targets)
+
+
 RULES: tuple[Callable[[Path], Iterator[Complaint]], ...] = (
     import_direction,
     light_package,
@@ -350,6 +371,7 @@ RULES: tuple[Callable[[Path], Iterator[Complaint]], ...] = (
     forbidden_words,
     limits_tested,
     module_heads,
+    protocol_heads,
 )
 
 

@@ -145,6 +145,14 @@ def test_a_module_without_a_head_is_noticed(tmp_path: Path) -> None:
     assert only(rules.module_heads(tree(tmp_path, nodes__mail="x = 1\n")), "head")
 
 
+def test_a_protocol_that_does_not_say_against_whom_is_noticed(tmp_path: Path) -> None:
+    text = '"""Sums. Rounds 1. Bytes 8 a number. Source Chaum 1988."""\nROUNDS = ()\n'
+    found = only(rules.protocol_heads(tree(tmp_path, protocols__sums=text)), "protocol head")
+    assert found.what == "its head lacks Against"
+    good = text.replace("Rounds 1.", "Against honest parties. Rounds 1.")
+    assert not list(rules.protocol_heads(tree(tmp_path, protocols__sums=good)))
+
+
 def test_an_exception_that_is_not_needed_must_go(tmp_path: Path) -> None:
     (tmp_path / "tests" / "house").mkdir(parents=True)
     listed = '[[exception]]\nrule = "head"\nplace = "nodes/mail.py"\nreason = "it is very small"\n'
