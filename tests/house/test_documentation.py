@@ -123,3 +123,12 @@ def test_a_function_that_the_walks_name_exists(name: str) -> None:
 def test_each_walk_names_the_functions_it_passes(walk: str) -> None:
     text = CONTRIBUTING.partition(f"### The walk of {walk}")[2].partition("\n##")[0]
     assert len(set(NAMED.findall(text))) > 12
+
+
+def test_every_test_that_the_list_of_attacks_names_exists() -> None:
+    attacks = (ROOT / "docs" / "attacks.md").read_text("utf-8")
+    tests = [path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    there = set(re.findall(r"def (test_\w+)", "\n".join(tests)))
+    named = set(re.findall(r"(?:`|::)(test_\w+)`", attacks))
+    assert named
+    assert named <= there, sorted(named - there)
