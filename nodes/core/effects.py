@@ -79,11 +79,15 @@ class Proposed:
 
 @dataclass(frozen=True, slots=True)
 class LinkMade:
+    """A member can be sent to."""
+
     peer: str
 
 
 @dataclass(frozen=True, slots=True)
 class LinkLost:
+    """A member can no longer be sent to; what was sent may not have arrived."""
+
     peer: str
     reason: str
 
@@ -98,6 +102,8 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class TimerFired:
+    """A timer that the core set has run out."""
+
     name: str
 
 
@@ -173,6 +179,8 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Send:
+    """A control message for one peer; lost when its link is, gossip repeats what matters."""
+
     peer: str
     message: Message
 
@@ -199,6 +207,8 @@ class SessionOrder:
 
 @dataclass(frozen=True, slots=True)
 class StartSession:
+    """All parties are ready: run the protocol."""
+
     order: SessionOrder
 
 
@@ -213,6 +223,8 @@ class ResumeSession:
 
 @dataclass(frozen=True, slots=True)
 class StopSession:
+    """End the run at its next wait; `told_by` is who said so, empty when it is this node."""
+
     session: bytes
     code: int
     why: str

@@ -62,9 +62,8 @@ Filed: TypeAlias = tuple[SignedEntry, Body | None]
 class Shelf(Shape):
     """What the core reads of the store: committed entries, by author and number."""
 
-    def entries(
-        self, author: str, first: int, last: int
-    ) -> list[tuple[SignedEntry, Body | None]]: ...
+    def entries(self, author: str, first: int, last: int) -> list[tuple[SignedEntry, Body | None]]:
+        """The author's entries from `first` to `last`, both included, in order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from nodes.core.attempts import make_ready, on_ended, recipients_of, stop
+from nodes.core.consent import consider
 from nodes.core.effects import Connect, SessionEnded, SetTimer
 from nodes.core.feeds import Known
 from nodes.core.studies import Case, EndedNote
@@ -65,7 +67,7 @@ def live_on(core: Core, entries: Sequence[Known]) -> None:
     core.effects.append(SetTimer("gossip", core.settings.gossip_s))
     for author in sorted(core.feeds.forks):
         for case in core.open_cases(author):
-            core.stop(case, 403, f"{author} signed two histories", author, "")
+            stop(core, case, 403, f"{author} signed two histories", author, "")
     for known in entries:
         if isinstance(known.content, Ended) and known.entry.author != core.name:
             core.apply(known)
@@ -80,13 +82,13 @@ def live_on(core: Core, entries: Sequence[Known]) -> None:
 
 def _take_up(core: Core, case: Case, released: bool | None) -> None:
     """`released` is how another party ended this session; None when none has."""
-    reads = core.name in (case.study.recipients or case.study.parties)
+    reads = core.name in recipients_of(case.study)
     if case.state == "proposed":
-        core.consider(case)
+        consider(core, case)
     elif case.state == "agreed":
-        core.make_ready(case)
+        make_ready(core, case)
     elif case.state == "opening" and (released is False or (released and not reads)):
-        core.on_ended(SessionEnded(case.session, b"", released))  # its own share had left
+        on_ended(core, SessionEnded(case.session, b"", released))  # its own share had left
     else:
         why = f"{core.name} was started again during the run"
-        core.stop(case, Aborted.code, why, core.name, "")
+        stop(core, case, Aborted.code, why, core.name, "")

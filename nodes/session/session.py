@@ -10,8 +10,9 @@ from typing import Any
 from nacl.bindings import crypto_scalarmult
 from nacl.exceptions import RuntimeError as SodiumError
 
+from nodes.core.attempts import PROGRAM_VERSION, resolved
 from nodes.core.effects import ResumeSession, SessionOrder
-from nodes.core.node import PROGRAM_VERSION, Core
+from nodes.core.node import Core
 from nodes.engine.local import LocalEngine
 from nodes.session.answers import answer_bytes, make_answer
 from nodes.session.driver import Driver, Post, Toll
@@ -55,7 +56,7 @@ class Brief:
         return Brief(
             me=core.name,
             order=order,
-            resolved=core.resolved(case),
+            resolved=resolved(core, case),
             catalogue=case.described,
             rules=dict(case.rules),
             commitments=dict(case.commitments),

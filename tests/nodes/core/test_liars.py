@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from nodes.core.attempts import program, resolved
 from nodes.core.effects import (
     Append,
     DatasetAdded,
@@ -382,8 +383,8 @@ def test_another_description_after_the_consent_changes_nothing_of_what_runs(worl
     case = world.cores["north"].cases[study.id]
     assert case.state == "computing"
     assert case.described == before
-    assert world.cores["north"].program(case) == case.readies["east"][1].program
-    assert world.cores["north"].resolved(case)
+    assert program(world.cores["north"], case) == case.readies["east"][1].program
+    assert resolved(world.cores["north"], case)
 
 
 def holds(message, kind):
