@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise, product
 
-from protocols.disclosure.threshold import DIFFERENCE, Check, Thresholds
+from protocols.disclosure.threshold import DIFFERENCE, DIFFERS, Check, Thresholds
 from protocols.statistics.draft import canonical
 from protocols.statistics.plan import (
     POOLED,
@@ -92,7 +92,7 @@ def _with_checks(unit: Unit, cells: dict[Cell, str], thresholds: Thresholds) -> 
             least,
             zero_passes=thresholds.zeros == "show" or not _by_level(cell),
             rule=DIFFERENCE,
-            would_pass=f"nobody or {least} persons in whom it differs from {name}",
+            would_pass=f"nobody or {least} persons{DIFFERS}{name}",
         )
         for place, (cell, name) in enumerate(cells.items())
     )

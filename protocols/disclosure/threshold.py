@@ -21,6 +21,7 @@ PERSONS = "MinimumThresholdCheck"
 DEGREES = "MinimumDoFCheck"
 MEMBERS = "MinimumMembersCheck"
 DIFFERENCE = "DifferencingCheck"
+DIFFERS = " in whom it differs from "  # in words of checks: a reader unites their names
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from protocols.disclosure.threshold import DIFFERS
 from protocols.statistics.distribution import real
 from protocols.statistics.plan import Plan, Unit
 from protocols.statistics.precision import Bounded, shown, worst_error
@@ -142,7 +143,11 @@ def undefined(plan: Plan, opened: Opened, method: str, reason: str, would_pass: 
 
 def advice(unit: Unit) -> str:
     """All that the unit must meet; which of it failed does not open."""
-    return "; ".join(dict.fromkeys(check.would_pass for check in unit.checks))
+    found: dict[str, list[str]] = {}
+    for text in dict.fromkeys(check.would_pass for check in unit.checks):
+        said, differs, name = text.partition(DIFFERS)
+        found.setdefault(said + differs, []).append(name)
+    return "; ".join(said + ", ".join(names) for said, names in found.items())
 
 
 def suppression(unit: Unit, row: str, column: str) -> dict[str, str]:
