@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
     from p2pmpc.certificate import Receipt
 
-__all__ = ["Answer", "AnswerReceipt", "StatisticAnswer", "Suppressed"]
+__all__ = ["Answer", "AnswerReceipt", "StatisticAnswer", "Suppressed", "labels_first"]
 
 Scalar = float | int | str | bool | None
+# What a row is about stands before its numbers, whatever order the columns came in.
+LABELS = ("group", "variable", "row", "column", "level", "term", "a", "b", "low", "high", "time")
 COUNTS_BESIDE = ("left_out", "missing")
 ROWS_SHOWN_MAX = 60  # of one table in plain text; frames and JSON have them all
 
@@ -74,7 +76,9 @@ class StatisticAnswer(msgspec.Struct, frozen=True, kw_only=True):
         except ImportError:
             raise LocalError("frame() needs pandas", next="Run `pip install pandas`.") from None
         if self.table:
-            return pd.DataFrame(list(self.table))
+            made = pd.DataFrame(list(self.table), columns=list(labels_first(self.table)))
+            numbers = [name for name in made if name not in LABELS and made[name].isna().all()]
+            return made.astype(dict.fromkeys(numbers, "float64"))
         return pd.DataFrame([{k: v for k, v in self.values.items() if not _nested(v)}])
 
     def plot(self) -> Any:
@@ -241,6 +245,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(self.lines())
 
 
+def labels_first(table: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """All columns of a table: those that say what a row is about, then the others as they come."""
+    found = dict.fromkeys(key for row in table for key in row)
+    return (*(key for key in LABELS if key in found), *(k for k in found if k not in LABELS))
+
+
 def _nested(value: object) -> bool:
     return isinstance(value, Mapping | list | tuple)
 
@@ -254,7 +264,7 @@ def _shown(value: Scalar) -> str:
 def _text_table(table: Sequence[Mapping[str, Scalar]]) -> Iterator[str]:
     if not table:
         return
-    columns = tuple(dict.fromkeys(key for row in table for key in row))
+    columns = labels_first(table)
     rows = [columns, *([_shown(row.get(key)) for key in columns] for row in table[:ROWS_SHOWN_MAX])]
     widths = [max(len(row[place]) for row in rows) for place in range(len(columns))]
     for row in rows:

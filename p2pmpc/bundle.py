@@ -91,7 +91,13 @@ def open_bundle(data: bytes) -> Bundle:
     """
     if len(data) > BUNDLE_BYTES_MAX:
         raise LogError(f"a bundle has at most {BUNDLE_BYTES_MAX} bytes")
-    signed = decode(data, SignedBundle, "the bundle", error=LogError)
+    try:
+        signed = decode(data, SignedBundle, "the bundle", error=LogError)
+    except LogError:
+        raise LogError(
+            "this is no log bundle, or it was damaged: it cannot be read",
+            next="A rehearsal writes one with --out DIR: DIR/log.bundle.",
+        ) from None
     if signed.form != FORM:
         raise LogError(f"this is no file of the form {FORM}")
     bundle = decode(signed.content, Bundle, "the bundle's content", error=LogError)

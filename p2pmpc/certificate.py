@@ -233,7 +233,13 @@ def read_receipt(data: bytes) -> Receipt:
     """The receipt in these bytes, not yet checked. Raises LogError."""
     if len(data) > RECEIPT_BYTES_MAX:
         raise LogError(f"a receipt has at most {RECEIPT_BYTES_MAX} bytes")
-    return decode(data, Receipt, "the receipt", error=LogError)
+    try:
+        return decode(data, Receipt, "the receipt", error=LogError)
+    except LogError:
+        raise LogError(
+            "this is no receipt, or it was damaged: it cannot be read",
+            next="A rehearsal writes one with --out DIR: DIR/receipt.",
+        ) from None
 
 
 def check_receipt(receipt: Receipt) -> dict[str, list[int]]:

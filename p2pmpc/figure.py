@@ -42,7 +42,8 @@ def _histogram(axes: Any, answer: StatisticAnswer) -> None:
         align="edge",
         edgecolor="white",
     )
-    axes.set_ylabel("persons")
+    widths = {round(_number(row["high"]) - _number(row["low"]), 9) for row in answer.table}
+    axes.set_ylabel("persons" if len(widths) == 1 else "persons (bins differ in width)")
     _note_gaps(axes, len(answer.table) - len(rows))
 
 
@@ -66,6 +67,30 @@ def _crosstab(axes: Any, answer: StatisticAnswer) -> None:
             axes.text(x, y, said, ha="center", va="center", backgroundcolor="white")
 
 
+def _count(axes: Any, answer: StatisticAnswer) -> None:
+    level = next((key for key in answer.table[0] if key != "n"), "") if answer.table else ""
+    rows = answer.table or ({"n": answer.values.get("n")},)
+    kept = [row for row in rows if row["n"] is not None]
+    axes.bar([str(row.get(level, "all")) for row in kept], [row["n"] for row in kept])
+    axes.set_xlabel(level)
+    axes.set_ylabel("persons")
+    _note_gaps(axes, len(rows) - len(kept))
+
+
+def _correlation(axes: Any, answer: StatisticAnswer) -> None:
+    names = list(dict.fromkeys(row[side] for row in answer.table for side in ("a", "b")))
+    found = {frozenset((row["a"], row["b"])): row["r"] for row in answer.table}
+    grid = [
+        [1.0 if a == b else _number(found.get(frozenset((a, b)))) for b in names] for a in names
+    ]
+    axes.figure.colorbar(axes.imshow(grid, cmap="RdBu", vmin=-1.0, vmax=1.0), label="r")
+    axes.set_xticks(range(len(names)), labels=names, rotation=30, ha="right")
+    axes.set_yticks(range(len(names)), labels=names)
+    for y, row in enumerate(grid):
+        for x, r in enumerate(row):
+            axes.text(x, y, f"{r:.2f}", ha="center", va="center", backgroundcolor="white")
+
+
 def _model(axes: Any, answer: StatisticAnswer) -> None:
     _forest(axes, [row for row in answer.table if row["term"] != "(intercept)"], "estimate")
 
@@ -84,7 +109,7 @@ def _forest(axes: Any, rows: Rows, centre: str) -> None:
     axes.axvline(0.0, color="grey", linewidth=0.8, linestyle="--")
     axes.set_yticks(places, labels=[str(row["term"]) for row in kept])
     axes.invert_yaxis()
-    axes.set_xlabel(f"{centre}, 95 % interval")
+    axes.set_xlabel(f"{centre} with its interval")
     _note_gaps(axes, len(rows) - len(kept))
 
 
@@ -93,6 +118,8 @@ def _number(value: Any) -> float:
 
 
 DRAWN: Mapping[str, Callable[[Any, StatisticAnswer], None]] = {
+    "count": _count,
+    "correlation": _correlation,
     "histogram": _histogram,
     "crosstab": _crosstab,
     "t_test": _t_test,

@@ -55,7 +55,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise LocalError(
             f"{path} could not be written: {fault.strerror}",
             file=str(path),
-            next="Choose another folder with --out, or make room.",
+            next="Choose another folder, or make room.",
         ) from None
 
 

@@ -249,22 +249,24 @@ class Study:
                 raise wrong("link.tables", said)
 
     def _check_built(self) -> None:
-        for what in self._unbuilt():
+        for place, what in self._unbuilt():
             raise NotBuilt(
                 f"{what} is not built yet in this version",
-                field=what.split(" ", maxsplit=1)[0],
+                field=place,
                 next="Leave it out, or use a version that has it.",
             )
 
-    def _unbuilt(self) -> list[str]:
-        found = [word for one in self.statistics if (word := one.unbuilt())]
-        if any(alias.optional for alias in self.data):
-            found.append("optional in [data]")
+    def _unbuilt(self) -> list[tuple[str, str]]:
+        """Field and words of what is declared but not built."""
+        found = [
+            (f"statistic.{one.name}", word) for one in self.statistics if (word := one.unbuilt())
+        ]
+        found += [(f"data.{one.name}.optional", "optional") for one in self.data if one.optional]
         if self.privacy.mechanism != "none":
-            found.append(f'mechanism = "{self.privacy.mechanism}"')
+            found.append(("privacy.mechanism", f'mechanism = "{self.privacy.mechanism}"'))
         if self.link is not None and {one.name for one in self.data} == set(self.link.tables):
             found += [
-                f"{one.kind} over linked tables"
+                (f"statistic.{one.name}", f"{one.kind} over linked tables")
                 for one in self.statistics
                 if not KINDS[one.kind].linked
             ]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from p2pmpc.answer import Answer
+from p2pmpc.answer import Answer, labels_first
 from p2pmpc.cli.output import Table
 from p2pmpc.errors import Withheld
 
 __all__ = ["answer_lines", "cost_line", "withheld"]
 
-# What a row is about stands before its numbers, also when the answer came with sorted keys.
-FIRST = ("group", "variable", "row", "column", "level", "term", "a", "b", "low", "high", "time")
+# A receipt's answer has sorted keys: its numbers stand in a reader's order all the same.
+NUMBERS = (
+    *("n", "missing", "count", "mean", "sd", "var", "skewness", "kurtosis", "q1", "median", "q3"),
+    *("min", "max", "r", "estimate", "std_error", "statistic", "t", "U", "H", "W", "F", "chi2"),
+    *("df", "df_between", "df_within", "p_value", "difference", "conf_low", "conf_high"),
+)
 
 
 def answer_lines(answer: Mapping[str, Any]) -> Iterator[str | Table]:
@@ -32,21 +36,27 @@ def withheld(answer: Mapping[str, Any]) -> Withheld | None:
     """The error of an answer in which something asked for is not there, with what would pass."""
     if answer["released"]:
         return None
-    parts, advice = [], []
+    closed, parts, advice = [], [], []
     for name, one in answer["statistics"].items():
         if not one.get("released", True):
-            parts.append(f"{name}: {one.get('reason') or 'withheld'}")
+            closed.append(name)
             advice.append(one.get("would_pass") or "")
         elif one.get("suppressed"):
             cells = len(one["suppressed"])
             rules = sorted({str(cell["rule"]) for cell in one["suppressed"]})
             parts.append(f"{name}: {cells} cell{'s' * (cells > 1)} suppressed ({', '.join(rules)})")
             advice += [str(cell.get("would_pass") or "") for cell in one["suppressed"]]
-    would_pass = "; ".join(dict.fromkeys(text for text in advice if text))
+    if closed:
+        parts.insert(0, f"{', '.join(closed)} not released")
+    would_pass = "; ".join(dict.fromkeys(part for text in advice for part in _parts(text)))
     return Withheld(
         f"part of what was asked for is withheld: {'; '.join(parts)}",
         next=f"What would pass: {would_pass}" if would_pass else "",
     )
+
+
+def _parts(would_pass: str) -> list[str]:
+    return [part for part in would_pass.split("; ") if part]
 
 
 def cost_line(cost: Mapping[str, Any], verified: bool) -> str:
@@ -82,9 +92,10 @@ def _counts(one: Mapping[str, Any]) -> str:
 
 
 def _values(values: Mapping[str, Any]) -> Iterator[Table]:
-    plain = [(k, v) for k, v in values.items() if not isinstance(v, Mapping | list | tuple)]
+    plain = {k: v for k, v in values.items() if not isinstance(v, Mapping | list | tuple)}
     if plain:
-        yield Table("", tuple(k for k, _ in plain), [[v for _, v in plain]])
+        columns = _readable(plain)
+        yield Table("", columns, [[plain[key] for key in columns]])
     groups = values.get("groups")
     if isinstance(groups, Mapping) and groups:
         columns = tuple(dict.fromkeys(key for row in groups.values() for key in row))
@@ -93,9 +104,15 @@ def _values(values: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def _table(table: Sequence[Mapping[str, Any]]) -> Table:
-    found = dict.fromkeys(key for row in table for key in row)
-    columns = (*(key for key in FIRST if key in found), *(k for k in found if k not in FIRST))
+    columns = _readable(labels_first(table))
     return Table("", columns, [[row.get(key) for key in columns] for row in table])
+
+
+def _readable(keys: Iterable[str]) -> tuple[str, ...]:
+    """Names that are no numbers of ours first, as they stand, then the numbers in their order."""
+    found = list(keys)
+    named = [key for key in found if key not in NUMBERS]
+    return (*named, *(key for key in NUMBERS if key in found))
 
 
 def _size(count: int) -> str:

@@ -133,7 +133,9 @@ def show_reply(reply: Reply, as_json: bool) -> int:
 def _show_error(error: P2pmpcError) -> None:
     sys.stdout.flush()
     place = ", ".join(f"{key} {value}" for key, value in error.where.items() if key != "member")
-    head = f"{error.code}: {error.message}"
+    member = str(error.where.get("member", ""))
+    who = f"{member}: " if member and member not in error.message else ""
+    head = f"{error.code}: {who}{error.message}"
     if place and not all(str(v) in error.message for v in error.where.values()):
         head += f" ({place})"
     print(_coloured(head, "31"), file=sys.stderr)

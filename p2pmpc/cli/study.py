@@ -191,4 +191,10 @@ def _facts(study: Study) -> dict[str, Any]:
 
 
 def _parameters(parameters: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} = {value}" for key, value in parameters.items())
+    return ", ".join(f"{key} = {_said(value)}" for key, value in parameters.items())
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(_said(one) for one in value)}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)

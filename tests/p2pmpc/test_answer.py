@@ -149,6 +149,28 @@ def test_models_and_t_tests_draw_a_forest_without_the_constant(name, label):
     assert [text.get_text() for text in axes.get_yticklabels()] == [label]
 
 
+def test_a_column_of_nothing_is_a_column_of_numbers_in_a_frame():
+    table = [{"column": "age", "q1": None, "n": 3}, {"column": "sex", "n": 3, "level": "a"}]
+    frame = answer(statistics={"d": {"kind": "describe", "table": table}})["d"].frame()
+    assert list(frame.columns) == ["column", "level", "q1", "n"]
+    assert frame["q1"].dtype == "float64"
+
+
+def test_counts_by_level_draw_one_bar_each():
+    table = [{"sex": "male", "n": 12}, {"sex": "female", "n": None}]
+    axes = answer(statistics={"c": {"kind": "count", "table": table}})["c"].plot().axes[0]
+    assert [bar.get_height() for bar in axes.patches] == [12]
+    assert axes.get_title() == "1 suppressed"
+    alone = answer(statistics={"c": {"kind": "count", "values": {"n": 30}}})["c"].plot().axes[0]
+    assert [bar.get_height() for bar in alone.patches] == [30]
+
+
+def test_correlations_draw_a_map_with_ones_on_its_diagonal():
+    table = [{"a": "age", "b": "time", "r": -0.25}]
+    axes = answer(statistics={"r": {"kind": "correlation", "table": table}})["r"].plot().axes[0]
+    assert [text.get_text() for text in axes.texts] == ["1.00", "-0.25", "-0.25", "1.00"]
+
+
 def test_a_kind_without_a_figure_says_so():
     with pytest.raises(NotFound, match="no figure of describe"):
         answer()["ages"].plot()

@@ -206,6 +206,7 @@ def test_a_word_that_is_declared_but_not_built_is_refused_by_name(old, new, word
     with pytest.raises(NotBuilt) as caught:
         parsed((old, new))
     assert word in caught.value.message
+    assert "." in caught.value.where["field"]
     assert caught.value.exit == 3
 
 

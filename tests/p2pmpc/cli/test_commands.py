@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from p2pmpc.cli.answer import answer_lines, withheld
 from p2pmpc.cli.commands import COMING, run
 from p2pmpc.cli.entry import main
 from p2pmpc.cli.output import ROWS_SHOWN_MAX, Progress, Reply, Table, failed, perform, show_reply
-from p2pmpc.errors import Aborted, BadData, RemoteError, Withheld, error_tree
+from p2pmpc.errors import Aborted, BadData, Refused, RemoteError, Withheld, error_tree
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -66,6 +67,30 @@ def test_an_error_for_a_person_has_what_where_and_what_next(capsys) -> None:
         "Correct it.",
         "p2pmpc explain 501 says more.",
     ]
+
+
+def test_an_error_names_its_member_where_its_words_do_not(capsys) -> None:
+    show_reply(failed("c", Refused("this policy refuses every study", member="north")), False)
+    assert capsys.readouterr().err.startswith("301: north: this policy refuses every study")
+    show_reply(failed("c", BadData("north: x.csv is empty", member="north")), False)
+    assert capsys.readouterr().err.startswith("501: north: x.csv is empty")
+
+
+def test_what_is_withheld_is_said_once_in_one_list() -> None:
+    closed = {"released": False, "reason": "too few", "would_pass": "10 persons; 2 members"}
+    cell = {"rule": "R", "would_pass": "10 persons", "row": "a", "column": "n"}
+    open_ = {"released": True, "suppressed": [cell]}
+    fault = withheld({"released": False, "statistics": {"x": closed, "y": closed, "z": open_}})
+    assert fault.message.endswith("withheld: x, y not released; z: 1 cell suppressed (R)")
+    assert fault.next == "What would pass: 10 persons; 2 members"
+
+
+def test_a_receipt_with_sorted_keys_reads_in_the_order_of_an_answer() -> None:
+    row = {"column": "age", "kurtosis": 1.0, "mean": 2.0, "n": 3, "sex": "a"}
+    one = {"kind": "describe", "released": True, "table": [row], "caveats": []}
+    answer = {"study": "s", "released": True, "members": ["a"], "statistics": {"d": one}}
+    tables = [line for line in answer_lines(answer) if isinstance(line, Table)]
+    assert tables[0].columns == ("column", "sex", "n", "mean", "kurtosis")
 
 
 def test_a_table_longer_than_a_screen_says_how_many_rows_it_hides(capsys) -> None:
@@ -141,6 +166,23 @@ def test_a_study_is_written_checked_and_shown(tmp_path, capsys) -> None:
     assert data["title"] == 'A "b" \\'
     assert run(["study", "show", file]) == 0
     assert "Who will learn what" in capsys.readouterr().out
+
+
+def test_a_study_is_shown_without_the_spelling_of_a_programming_language(tmp_path, capsys) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(STUDY)
+    assert run(["study", "show", str(file)]) == 0
+    assert "columns = [age]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["log", "show"], ["study", "receipt"]])
+def test_a_file_of_another_kind_is_no_record_and_the_reply_says_where_one_is(
+    words, tmp_path, capsys
+) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(STUDY)
+    assert run([*words, str(file), "--json"]) == 7
+    assert "--out DIR" in reply_of(capsys)["error"]["next"]
 
 
 DICTIONARY = """
