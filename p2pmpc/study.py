@@ -432,7 +432,7 @@ class _PlainStatistic(msgspec.Struct, forbid_unknown_fields=True):
         values: dict[str, Any] = dict(self.parameters)
         for one in kind.parameters if kind is not None else ():
             given = values.get(one.name)
-            if one.sort in {"number", "whole"} and isinstance(given, str):
+            if one.sort in {"number", "share", "whole"} and isinstance(given, str):
                 values[one.name] = Decimal(given)
             elif one.sort == "numbers" and isinstance(given, tuple):
                 values[one.name] = tuple(Decimal(number) for number in given)

@@ -452,3 +452,9 @@ def test_a_confidence_outside_0_and_1_is_refused_with_its_place(share):
     with pytest.raises(BadStudy) as caught:
         parse_study(text, "study.toml")
     assert str(caught.value.where["field"]).endswith(".confidence")
+
+
+def test_a_confidence_travels():
+    study = parsed(('by = "sex"', 'by = "sex"\nconfidence = 0.9'))
+    assert study.statistics[0].parameters["confidence"] == Decimal("0.9")
+    assert Study.from_bytes(study.to_bytes()) == study
