@@ -14,8 +14,10 @@ __all__ = ["answer_lines", "cost_line", "withheld"]
 # A receipt's answer has sorted keys: its numbers stand in a reader's order all the same.
 NUMBERS = (
     *("n", "missing", "count", "mean", "sd", "var", "skewness", "kurtosis", "q1", "median", "q3"),
-    *("min", "max", "r", "estimate", "std_error", "statistic", "t", "U", "H", "W", "F", "chi2"),
-    *("df", "df_between", "df_within", "p_value", "difference", "conf_low", "conf_high"),
+    *("min", "max", "r", "estimate", "std_error", "statistic", "r_squared", "adj_r_squared"),
+    *("sigma", "t", "F", "chi2", "df", "df_between", "df_within", "p_value", "cramers_v"),
+    *("chi2_yates", "fisher_p", "odds_ratio", "difference", "conf_low", "conf_high", "cohens_d"),
+    *("eta_squared", "levene_W", "levene_p"),
 )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from p2pmpc import __version__
 from p2pmpc.cli.output import Reply, failed, show_reply
+from p2pmpc.errors import Aborted
 
 __all__ = ["main"]
 
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has left: nothing more can be said
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except KeyboardInterrupt:  # while libraries are still being read
+        return show_reply(failed("p2pmpc", Aborted("stopped by you")), "--json" in words)
     return code
 
 

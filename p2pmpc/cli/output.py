@@ -15,7 +15,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from p2pmpc.errors import Aborted, P2pmpcError, Refused, RemoteError
@@ -24,6 +24,8 @@ __all__ = ["SCHEMA", "Progress", "Reply", "Table", "failed", "perform", "show_re
 
 SCHEMA = "p2pmpc/1"
 ASK_DEBUG = "Run it again with --debug and report the file that it names."
+GAP = 2  # blanks between two columns
+WIDTH_ELSEWHERE = 120  # characters of a line in a file or a pipe
 ROWS_SHOWN_MAX = 60  # of one table on a terminal; --json and answer.json have them all
 
 
@@ -151,9 +153,56 @@ def _coloured(text: str, colour: str) -> str:
 
 def _show_table(table: Table) -> None:
     from rich.console import Console
+
+    terminal = sys.stdout.isatty()
+    console = Console(
+        file=sys.stdout,
+        width=None if terminal else WIDTH_ELSEWHERE,
+        color_system="auto" if terminal and "NO_COLOR" not in os.environ else None,
+        highlight=False,
+    )
+    shown = replace(table, rows=table.rows[:ROWS_SHOWN_MAX])
+    for part in _parts(shown, console.width):
+        console.print(_drawn(part))
+    if len(table.rows) > ROWS_SHOWN_MAX:
+        print(f"... and {len(table.rows) - ROWS_SHOWN_MAX} more rows; --json shows all")
+
+
+def _parts(table: Table, width: int) -> list[Table]:
+    """The table, or below one another its parts that fit: a number is never broken over lines."""
+    places = range(len(table.columns))
+    wide = [max(map(len, _column(table, place))) + GAP for place in places]
+    numbers = [place for place in places if _numeric(table, place)]
+    labels = [place for place in places if place not in numbers]
+    if not numbers or sum(wide) - GAP <= width:
+        return [table]
+    room = width + GAP - sum(wide[place] for place in labels)
+    parts: list[list[int]] = [[]]
+    for place in numbers:
+        if parts[-1] and sum(wide[one] for one in (*parts[-1], place)) > room:
+            parts.append([])
+        parts[-1].append(place)
+    return [_only(table, sorted((*labels, *part)), first=part is parts[0]) for part in parts]
+
+
+def _only(table: Table, places: Sequence[int], *, first: bool) -> Table:
+    columns = tuple(table.columns[place] for place in places)
+    return Table(
+        table.title if first else "", columns, [[row[p] for p in places] for row in table.rows]
+    )
+
+
+def _column(table: Table, place: int) -> list[str]:
+    return [table.columns[place], *(str(_cell(row[place])) for row in table.rows)]
+
+
+def _numeric(table: Table, place: int) -> bool:
+    return all(isinstance(row[place], int | float | None) for row in table.rows)
+
+
+def _drawn(table: Table) -> Any:
     from rich.table import Table as RichTable
 
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False)
     drawn = RichTable(
         title=table.title or None,
         title_justify="left",
@@ -161,14 +210,14 @@ def _show_table(table: Table) -> None:
         pad_edge=False,
         title_style="bold",
     )
-    for number, name in enumerate(table.columns):
-        numeric = all(isinstance(row[number], int | float | None) for row in table.rows)
-        drawn.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in table.rows[:ROWS_SHOWN_MAX]:
+    for place, name in enumerate(table.columns):
+        numeric = _numeric(table, place)
+        drawn.add_column(
+            name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric
+        )
+    for row in table.rows:
         drawn.add_row(*(_cell(value) for value in row))
-    console.print(drawn)
-    if len(table.rows) > ROWS_SHOWN_MAX:
-        print(f"... and {len(table.rows) - ROWS_SHOWN_MAX} more rows; --json shows all")
+    return drawn
 
 
 def _cell(value: Any) -> Any:

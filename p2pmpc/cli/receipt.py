@@ -17,7 +17,7 @@ from p2pmpc.cli.answer import answer_lines
 from p2pmpc.cli.commands import spoken
 from p2pmpc.cli.output import Reply
 from p2pmpc.dictionary import Dictionary
-from p2pmpc.errors import LogError, RemoteError
+from p2pmpc.errors import LogError, P2pmpcError
 from p2pmpc.folder import read_bytes
 from p2pmpc.policy import Policy
 from p2pmpc.study import Study
@@ -43,11 +43,18 @@ def register(group: click.Group) -> None:
 
 
 def _answer(receipt: Receipt) -> dict[str, Any]:
-    """The answer as the recipient read it: bound to the record, and checked by computing again."""
+    """The answer as the recipient read it: bound to the record, and checked by computing again.
+
+    Its statistics stand in the study's order; the receipt's bytes have sorted keys.
+    """
     try:
-        return Answer.from_json(receipt.answer).to_json()
-    except RemoteError:
+        answer = Answer.from_json(receipt.answer).to_json()
+        asked = [one.name for one in Study.from_bytes(receipt.study).statistics]
+    except P2pmpcError:
         raise LogError("the receipt's answer cannot be read: it was changed on the way") from None
+    found = answer["statistics"]
+    answer["statistics"] = {name: found[name] for name in (*asked, *found) if name in found}
+    return answer
 
 
 def _reply(

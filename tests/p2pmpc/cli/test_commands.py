@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from p2pmpc.cli import entry
 from p2pmpc.cli.answer import answer_lines, withheld
 from p2pmpc.cli.commands import COMING, run
 from p2pmpc.cli.entry import main
@@ -67,6 +68,27 @@ def test_an_error_for_a_person_has_what_where_and_what_next(capsys) -> None:
         "Correct it.",
         "p2pmpc explain 501 says more.",
     ]
+
+
+def test_a_table_wider_than_the_line_comes_in_parts_and_breaks_no_number(capsys) -> None:
+    columns = ("column", *(f"number_{place}" for place in range(20)))
+    row = ["age", *(-1234.5678 - place for place in range(20))]
+    show_reply(Reply("c", lines=(Table("wide", columns, [row]),)), False)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 120
+    assert sum(line.startswith("age") for line in lines) == 2
+    assert sorted(word for line in lines for word in line.split() if word[0] == "-") == sorted(
+        f"{value:.6g}" for value in row[1:]
+    )
+
+
+def test_ctrl_c_while_libraries_are_read_is_a_reply(capsys, monkeypatch) -> None:
+    def interrupted(words: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(entry, "_dispatch", interrupted)
+    assert main(["rehearse", "--json"]) == 4
+    assert reply_of(capsys)["status"] == "aborted"
 
 
 def test_an_error_names_its_member_where_its_words_do_not(capsys) -> None:
