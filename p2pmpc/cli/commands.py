@@ -60,7 +60,7 @@ COMING: Mapping[str, Mapping[str, str]] = {
         "rotate": "replace a key",
         "revoke": "declare a key compromised",
     },
-    "sim": {"run": "a whole network in one process", "predict": "what a study would cost"},
+    "sim": {"predict": "what a study would cost"},
 }
 
 GROUPS: Mapping[str, str] = {
@@ -71,7 +71,7 @@ GROUPS: Mapping[str, str] = {
     "network": "the members (coming)",
     "budget": "privacy budgets (coming)",
     "keys": "this organisation's keys (coming)",
-    "sim": "simulated networks (coming)",
+    "sim": "simulated networks",
 }
 
 
@@ -144,7 +144,7 @@ def _spoken_words(words: Sequence[str]) -> str:
 
 def command_tree() -> click.Group:
     """Every word of the interface, those that are coming included."""
-    from p2pmpc.cli import data, demo, explain, log, receipt, rehearse, study
+    from p2pmpc.cli import data, demo, explain, log, receipt, rehearse, sim, study
 
     root = click.Group("p2pmpc", help=ABOUT, no_args_is_help=False, context_settings=SETTINGS)
     for module in (demo, rehearse, explain):
@@ -154,7 +154,13 @@ def command_tree() -> click.Group:
     }
     for group in groups.values():
         root.add_command(group)
-    for name, noun in (("study", study), ("study", receipt), ("data", data), ("log", log)):
+    for name, noun in (
+        ("study", study),
+        ("study", receipt),
+        ("data", data),
+        ("log", log),
+        ("sim", sim),
+    ):
         noun.register(groups[name])
     for name, verbs in COMING.items():
         for verb, text in verbs.items():

@@ -1,0 +1,133 @@
+"""`sim run`: a whole network in one process, repeatable from its seed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from p2pmpc.cli.commands import progress, spoken
+from p2pmpc.cli.output import Reply, Table
+from p2pmpc.errors import P2pmpcError
+
+if TYPE_CHECKING:
+    from simulations.run import Run
+    from simulations.world import World
+
+__all__ = ["register"]
+
+
+def register(group: click.Group) -> None:
+    """Add `run` to `sim`."""
+
+    @spoken(group, "run", "a whole network in one process, under faults drawn from a seed")
+    @click.option("--nodes", type=int, default=50, show_default=True, help="how many nodes")
+    @click.option("--seed", type=int, default=1, show_default=True, help="decides everything")
+    @click.option(
+        "--topology",
+        type=click.Choice(["ring", "small-world", "scale-free", "regions"]),
+        default="regions",
+        show_default=True,
+        help="who has a link to whom",
+    )
+    @click.option(
+        "--minutes", type=float, default=10.0, show_default=True, help="virtual time at least"
+    )
+    @click.option("--studies", type=int, default=5, show_default=True, help="studies proposed")
+    @click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="write report.json and simulation.png into this folder",
+    )
+    def run(
+        nodes: int, seed: int, topology: str, minutes: float, studies: int, out: Path | None
+    ) -> Reply:
+        return _run(nodes, seed, topology, minutes, studies, out)
+
+
+def _run(
+    nodes: int, seed: int, topology: str, minutes: float, studies: int, out: Path | None
+) -> Reply:
+    from simulations.plan import draw_plan
+    from simulations.report import host_figures, make_report
+    from simulations.run import run, shrink
+
+    plan = draw_plan(nodes, seed, topology, minutes, studies)
+    say, begun = progress(), time.monotonic()
+
+    def tell(world: World) -> None:
+        minute = world.schedule.now_us / 60_000_000
+        text = f"minute {minute:.1f}, {world.counts['events']} events, all checks hold"
+        say("simulated", "", text, time.monotonic() - begun)
+
+    done = run(plan, tell)
+    report = make_report(done)
+    report["host"] = host_figures(done, time.monotonic() - begun)
+    if done.broken is not None:
+        say("shrinking", "", done.broken.text, time.monotonic() - begun)
+        fewest = shrink(plan, done.broken)
+        report["shrunk"] = [fault.to_json() for fault in fewest.plan.faults]
+    if out is not None:
+        report["files"] = _write(out, done, report)
+    return Reply("sim run", report, _lines(report), _error(report))
+
+
+def _write(folder: Path, done: Run, report: Mapping[str, Any]) -> list[str]:
+    from simulations.picture import draw_picture
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = folder / "report.json"
+    written.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    drawn = folder / "simulation.png"
+    draw_picture(done, drawn)
+    return [str(written), str(drawn)]
+
+
+def _error(report: Mapping[str, Any]) -> P2pmpcError | None:
+    broken, plan = report["broken"], report["plan"]
+    if broken is None:
+        return None
+    return P2pmpcError(
+        f"seed {plan['seed']}, step {broken['step']}: {broken['text']}",
+        next=f"It needs {len(report['shrunk'])} of the {len(report['faults']['drawn'])} faults; "
+        "--json lists them. The same seed breaks at the same step everywhere.",
+    )
+
+
+def _lines(report: Mapping[str, Any]) -> list[str | Table]:
+    plan, host, traffic = report["plan"], report["host"], report["traffic"]
+    lines: list[str | Table] = [
+        f"{plan['nodes']} nodes in {_networks(len(plan['networks']))}, {plan['links']} links "
+        f"({plan['topology']}), seed {plan['seed']}, fidelity: {plan['fidelity']}",
+        f"{report['virtual_s']:.0f} s of virtual time in {host['seconds']:.1f} s: "
+        f"{report['events']} events, {host['events_a_second']:.0f} a second, "
+        f"{traffic['bytes_sent_a_node'] / 1e6:.1f} MB sent and "
+        f"{host['memory_bytes_a_node'] / 1e6:.1f} MB held for each node",
+        "",
+        Table("Checked after every event", ("invariant", "times"), list(report["checks"].items())),
+        f"Not yet applicable: {', '.join(report['not_yet'])}",
+        "",
+        _spread_table(report["spread"]),
+        Table("Faults", ("what", "times"), list(report["faults"]["happened"].items())),
+        Table("Studies", ("how they ended", "studies"), list(report["outcomes"].items())),
+        f"Trace {report['trace'][:16]}: the same wherever this seed is run",
+    ]
+    return [*lines, *report.get("files", [])]
+
+
+def _networks(count: int) -> str:
+    return "one network" if count == 1 else f"{count} networks"
+
+
+def _spread_table(spread: Mapping[str, Any]) -> Table:
+    columns = ("entries", "how many", "median s", "p95 s", "longest s")
+    rows = [
+        [name, *(spread[name][key] for key in ("entries", "median_s", "p95_s", "max_s"))]
+        for name in ("founding", "later")
+    ]
+    return Table("Until an entry was at every node", columns, rows)

@@ -1,0 +1,118 @@
+"""What a simulated run says of itself: one JSON object, the same for the same seed but for `host`.
+
+plan       seed, nodes, networks, topology, fidelity, links, minutes
+finished   whether everything has, and when in virtual time; `broken` says what did not hold
+checks     how often each invariant was looked at; `not_yet` those that do not apply yet
+spread     seconds until an entry was everywhere: founding entries and later ones apart
+faults     those drawn, and how many of each kind happened
+studies    for each how it ended at each party, and who was waited for
+traffic    bytes sent and messages, by kind
+host       this machine's seconds, events a second and memory: the only part that it decides
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from simulations.checkers import INVARIANTS, NOT_YET
+from simulations.plan import Errand, Plan
+from simulations.run import Run
+from simulations.world import World
+
+__all__ = ["host_figures", "make_report"]
+
+
+def make_report(done: Run) -> dict[str, Any]:
+    """Everything but `host`."""
+    plan, world = done.plan, done.world
+    return {
+        "plan": _plan(plan),
+        "finished": done.broken is None and world.finished,
+        "virtual_s": round(world.schedule.now_us / 1e6, 3),
+        "broken": None if done.broken is None else asdict(done.broken),
+        "trace": world.trace.hexdigest(),
+        "steps": world.steps,
+        "events": world.counts["events"],
+        "checks": {name: world.checkers.counts[name] for name in INVARIANTS},
+        "not_yet": list(NOT_YET),
+        "spread": world.spread.summary(),
+        "faults": {
+            "drawn": [fault.to_json() for fault in plan.faults],
+            "happened": dict(sorted(world.happened.items())),
+        },
+        "outcomes": dict(sorted(_outcomes(world).items())),
+        "studies": [_study(world, errand) for errand in plan.errands],
+        "traffic": _traffic(world),
+    }
+
+
+def host_figures(done: Run, seconds: float) -> dict[str, float]:
+    """What this machine made of it. Memory is the whole process's peak."""
+    scale = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+    return {
+        "seconds": round(seconds, 2),
+        "events_a_second": round(done.world.counts["events"] / max(seconds, 1e-9), 1),
+        "peak_memory_bytes": peak,
+        "memory_bytes_a_node": round(peak / done.plan.nodes),
+    }
+
+
+def _plan(plan: Plan) -> dict[str, Any]:
+    return {
+        "seed": plan.seed,
+        "nodes": plan.nodes,
+        "networks": [len(inside) for inside in plan.networks],
+        "topology": plan.topology,
+        "links": plan.graph.number_of_edges(),
+        "minutes": plan.minutes,
+        "studies": len(plan.errands),
+        "fidelity": plan.fidelity,
+    }
+
+
+def _traffic(world: World) -> dict[str, Any]:
+    sent = [node.bytes_sent for node in world.nodes]
+    messages = {
+        kind.removeprefix("sent "): count
+        for kind, count in sorted(world.counts.items())
+        if kind.startswith("sent ")
+    }
+    return {
+        "bytes_sent_a_node": round(sum(sent) / len(sent)),
+        "bytes_sent_max": max(sent),
+        "messages": messages,
+        "lost": world.counts["lost"],
+    }
+
+
+def _outcomes(world: World) -> Counter[str]:
+    return Counter(
+        " and ".join(sorted(set(_study(world, errand)["parties"].values())))
+        for errand in world.plan.errands
+    )
+
+
+def _study(world: World, errand: Errand) -> dict[str, Any]:
+    """How it ended at each party; `ended` is the first party's word on why, if it ended early."""
+    study = errand.study
+    cores = {party: world.nodes[world.places[party]].core for party in study.parties}
+    cases = {party: core.cases.get(study.id) for party, core in cores.items() if core is not None}
+    notes = [case.ended for case in cases.values() if case is not None and case.ended is not None]
+    return {
+        "study": study.id[:16],
+        "network": errand.network,
+        "proposed_at_s": round(errand.at_us / 1e6, 3),
+        "parties": {party: case.state for party, case in cases.items() if case is not None},
+        "ended": None
+        if not notes
+        else {
+            "code": notes[0].code,
+            "why": notes[0].why,
+            "waited_for": notes[0].waited_for,
+        },
+    }
