@@ -73,7 +73,7 @@ def _reply(
         f"{len(opened)} units: the shares that each member committed to sum to the opened integers",
         "the statistics were computed from these integers again: the same"
         if again
-        else "the statistics below are unchecked words of the file; --recompute computes them again",
+        else "the statistics below are unchecked words of this file; --recompute checks them",
         "",
         *answer_lines(answer),
     ]
