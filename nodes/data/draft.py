@@ -30,6 +30,7 @@ __all__ = ["Wanted", "draft_column", "draft_for_owner", "told"]
 
 CODES_MAX = 10  # so few whole numbers are codes that people group by
 DRAFT_LEVELS_MAX = 50  # in a draft for a person, more distinct texts are free text
+DRAFT_ROWS_TOLD = 3  # from so many rows on, texts that all differ look like names
 EPOCH = date(1970, 1, 1)
 NUMERIC, ANY, GROUP, OUTCOME = "numeric", "any", "group", "outcome"
 KEY, NUMBER, TRUTH, DATE, TEXT = "key", "number", "truth", "date", "text"
@@ -173,9 +174,13 @@ DRAFT_USES = {
 
 
 def draft_for_owner(name: str, survey: Survey) -> Column:
-    """The column as its values look, for an owner who has no study in mind yet."""
+    """The column as its values look, for an owner who has no study in mind yet.
+
+    Levels are public, so texts of which none stands twice are taken for names, not for groups.
+    """
     kind = _plain_type({ANY}, survey)
     few = survey.levels is not None and len(survey.levels) <= DRAFT_LEVELS_MAX
+    few &= survey.repeats or survey.present < DRAFT_ROWS_TOLD
     if kind == "category" and not few:
         kind = "text"
     once = survey.present > 1 and not survey.repeats and not few

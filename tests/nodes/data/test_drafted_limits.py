@@ -55,3 +55,15 @@ def test_the_note_of_ignored_columns_names_so_many_and_counts_the_rest(
     note = next(n for n in load(path, dictionary, "north").notes if "ignored" in n)
     assert ("and 1 more" in note) is bool(past)
     assert f"c{IGNORED_NAMED_MAX - 1}" in note
+
+
+def test_texts_that_all_differ_are_names_and_no_public_levels(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("who,sex\nAnna,f\nBerta,f\nClara,m\n")
+    found = describe_file(path)
+    who, sex = found.column("who"), found.column("sex")
+    assert who is not None
+    assert who.type == "identifier"
+    assert who.levels == ()
+    assert sex is not None
+    assert sex.levels == ("f", "m")
