@@ -151,7 +151,8 @@ def _persons_hidden(draft: Draft, column: ColumnFacts) -> int:
     """The fewest persons whose values four sums of powers cannot single out.
 
     By counting: there must be 2^SPARE_BITS times as many ways to give so many persons values as
-    there are sums. Where the real resolution is unknown, or finer, VALUES_ASSUMED values are assumed.
+    there are sums. Where the real resolution is unknown, or finer, VALUES_ASSUMED values are
+    assumed.
     """
     if draft.thresholds.minimum_cell <= 1:
         return 0  # single persons may show
