@@ -41,6 +41,7 @@ from p2pmpc.record import (
 from p2pmpc.roster import Roster
 
 __all__ = [
+    "MARKS_MAX",
     "NEWS_BYTES_MAX",
     "WAITING_BYTES_MAX",
     "WAITING_MAX",
@@ -54,6 +55,7 @@ __all__ = [
 WAITING_MAX = 1024  # entries of one author ahead of what they have read; more come again later
 WAITING_BYTES_MAX = 8 * 2**20  # and their bytes: several messages full of them
 NEWS_BYTES_MAX = 8 * 2**20  # sent for one frontier; the rest goes with the next
+MARKS_MAX = 2**16  # entries whose hash and time are at hand: 20 MB; others are read from the store
 NEWS_STEP = 16  # entries read from the store at once, each up to most of a frame
 
 Filed: TypeAlias = tuple[SignedEntry, Body | None]
@@ -89,6 +91,8 @@ class Feeds:
     waiting: dict[str, dict[int, Filed]] = field(default_factory=dict)  # by author and number
     refused: list[P2pmpcError] = field(default_factory=list)  # what had waited and proved wrong
     fresh: dict[tuple[str, int], SignedEntry] = field(default_factory=dict)  # not yet on the shelf
+    marks: dict[tuple[str, int], tuple[bytes, int]] = field(default_factory=dict)
+    marked: set[bytes] = field(default_factory=set)  # the hashes among the marks
 
     def write(self, kind: str, content: Content, unix_ms: int) -> tuple[SignedEntry, Body, Known]:
         """The next entry of this member's own feed. It must be stored before it is sent."""
@@ -133,15 +137,16 @@ class Feeds:
         if not self._placeable(entry):
             self._keep(entry, signed, body)
             return []
-        placed = [((signed, body), self._place(signed, body))]
+        placed = [((signed, body), self._place(entry, signed, body))]
         return placed + self.place_waiting()
 
     def _known_already(self, signed: SignedEntry) -> bool:
         """The very bytes that are here: every neighbour passes them on, none needs checking."""
+        name = entry_hash(signed)
+        if name in self.marked:
+            return True
         entry = signed.read()
-        if entry.seq >= self._next(entry.author):
-            return False
-        return self._hash_at(entry.author, entry.seq) == entry_hash(signed)
+        return self._hash_at(entry.author, entry.seq) == name
 
     def _placeable(self, entry: Entry) -> bool:
         return entry.seq == self._next(entry.author) and all(
@@ -158,8 +163,7 @@ class Feeds:
         if len(mine) < WAITING_MAX and size + _weight(signed, body) <= WAITING_BYTES_MAX:
             mine[entry.seq] = (signed, body)
 
-    def _place(self, signed: SignedEntry, body: Body | None) -> Known:
-        entry = signed.read()
+    def _place(self, entry: Entry, signed: SignedEntry, body: Body | None) -> Known:
         check_place(entry, self.heads.get(entry.author))
         self._check_reading(entry)
         content = read_content(entry.kind, body) if body is not None else None
@@ -186,24 +190,34 @@ class Feeds:
 
     def _lamport_at(self, reader: Entry, author: str, seq: int, found: bytes) -> int:
         """The time of the entry that was read, which must be the one that is known here."""
-        head = self.heads[author]
-        if (head.seq, head.hash) == (seq, found):
-            return head.lamport
-        signed = self._signed_at(author, seq)
-        if entry_hash(signed) != found:
+        mine, lamport = self._mark(author, seq)
+        if mine != found:
             raise LogError(
                 f"{reader.author} has read another history of {author} than is known here",
                 member=reader.author,
                 next=f"Compare the records of {reader.author} and {author}: one has two.",
             )
-        return signed.read().lamport
+        return lamport
 
     def _hash_at(self, author: str, seq: int) -> bytes:
-        """Empty where nothing is known under this number. Most ask for the end of a feed."""
-        head = self.heads.get(author)
-        if head is not None and head.seq == seq:
-            return head.hash
-        return entry_hash(self._signed_at(author, seq)) if seq < self._next(author) else b""
+        """Empty where nothing is known under this number."""
+        return self._mark(author, seq)[0] if seq < self._next(author) else b""
+
+    def _mark(self, author: str, seq: int) -> tuple[bytes, int]:
+        """Hash and time of a known entry: asked for every feed that another entry has read."""
+        mark = self.marks.get((author, seq))
+        if mark is None:
+            signed = self._signed_at(author, seq)
+            mark = self._keep_mark(author, seq, entry_hash(signed), signed.read().lamport)
+        return mark
+
+    def _keep_mark(self, author: str, seq: int, found: bytes, lamport: int) -> tuple[bytes, int]:
+        if len(self.marks) >= MARKS_MAX:
+            self.marks.clear()
+            self.marked.clear()
+        self.marks[author, seq] = found, lamport
+        self.marked.add(found)
+        return found, lamport
 
     def _entry_at(self, author: str, seq: int) -> Entry:
         return self._signed_at(author, seq).read()
@@ -216,7 +230,7 @@ class Feeds:
         placed: list[tuple[Filed, Known]] = []
         while (filed := self._pop_placeable()) is not None:
             try:
-                placed.append((filed, self._place(*filed)))
+                placed.append((filed, self._place(filed[0].read(), *filed)))
             except P2pmpcError as fault:
                 self.refused.append(fault)
         for author in list(self.waiting):
@@ -253,6 +267,7 @@ class Feeds:
     def _advance(self, known: Known) -> None:
         entry = known.entry
         self.heads[entry.author] = Head(entry.seq, known.hash, entry.lamport)
+        self._keep_mark(entry.author, entry.seq, known.hash, entry.lamport)
 
     def frontier(self) -> Frontier:
         """How far each feed is known here."""

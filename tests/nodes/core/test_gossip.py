@@ -3,7 +3,9 @@
 import importlib.util
 import pathlib
 
+from nodes.core import feeds as feeds_module
 from nodes.core.effects import Emit, Received
+from nodes.core.feeds import MARKS_MAX
 from p2pmpc.messages import Entries
 from p2pmpc.record import SignedEntry
 
@@ -45,3 +47,19 @@ def test_an_entry_that_is_here_is_not_checked_again_whatever_signature_comes_wit
     assert effects == []
     assert world.cores["east"].feeds.heads == before
     assert world.stores["east"].entries("north", 1, 1) == [(signed, body)]
+
+
+def test_marks_beyond_their_limit_are_read_from_the_store_again(world, monkeypatch):
+    assert MARKS_MAX > 4
+    monkeypatch.setattr(feeds_module, "MARKS_MAX", 4)
+    scene.add_data(world)
+    world.deliver()
+    for core in world.cores.values():
+        assert len(core.feeds.marks) <= 4
+        assert len(core.feeds.marked) <= 4
+    heads = [core.feeds.heads for core in world.cores.values()]
+    assert len(heads[0]) == 3
+    assert heads[0] == heads[1] == heads[2]
+    feeds = world.cores["east"].feeds
+    feeds.marks.clear()
+    assert feeds.news_for(world.cores["north"].feeds.frontier()) == []
