@@ -4,7 +4,8 @@
     2 everybody commits to its own inputs, and says the size classes of its linked tables
     3 pooled cells: a party's own sums are its share, nothing is sent;
       linked cells: for each leader its star of linked tables and the sums over its linked rows
-    4 every check of every unit on shares, and for each unit one verdict bit, still shared
+    4 every check of every unit on shares, and for each unit one verdict bit, still shared; a
+      check against an earlier statistic counts only where something of that one opens
     5 release: verdict bits, certificate, then the cells of the units that passed
 
 Against    honest-but-curious parties, n - 1 of whom may collude. Nothing opens before the verdict
@@ -12,7 +13,9 @@ Against    honest-but-curious parties, n - 1 of whom may collude. Nothing opens 
            caught: it can shift the answer, and open what should have failed, by false rows, wrong
            shares or a turned verdict. Thresholds bind those who follow the protocol.
 Rounds     base transfers 2, commitments 1, linkage and sums as their modules say, checks
-           at most 2 + those of `at_least` and `is_zero` side by side and of `all_of`, release 5.
+           at most 2 + those of `at_least` and `is_zero` side by side and of `all_of`, and for each
+           statistic that could be subtracted from an earlier one those of `all_of` twice and of
+           `either`; release 5.
 Bytes      to each peer 32, and 4 a linked table that the party holds; else those of the parts.
 Source     the parts name theirs; the order follows "record before reveal".
 """
@@ -349,9 +352,58 @@ def _verdicts(
     largest = max(check.at_least for _, check in checks)
     bits = SPARE_BITS + max(largest.bit_length(), *(one.count_bits for one in plan.plans))
     passing = yield from _compare(seat, sums, [check for _, check in checks], bits)
-    groups = [[k for k, (owner, _) in enumerate(checks) if owner == name] for name, _ in units]
-    verdicts = yield from named("all", all_of(seat.fork("all"), passing, groups))
-    return {name: verdicts[k : k + 1] for k, (name, _) in enumerate(units)}
+    return (yield from _judged(seat, plan, checks, passing))
+
+
+def _judged(
+    seat: Seat, plan: JointPlan, checks: Sequence[tuple[str, Check]], passing: Bits
+) -> Protocol[dict[str, Bits]]:
+    """The units' verdicts, statistic by statistic where one depends on whether another opens."""
+    alone = [one for one in plan.plans if not _depends(one)]
+    verdicts = yield from _conjunctions(seat, "alone", alone, checks, passing)
+    for one in plan.plans:
+        if not _depends(one):
+            continue
+        turn = f"after/{one.name}"
+        freed = yield from _freed(seat.fork(turn), one, verdicts, checks, passing)
+        verdicts |= yield from _conjunctions(seat, turn, [one], checks, freed)
+    return verdicts
+
+
+def _depends(one: Plan) -> bool:
+    return any(check.against for unit in one.units for check in unit.checks)
+
+
+def _conjunctions(
+    seat: Seat, label: str, plans: Sequence[Plan], checks: Sequence[tuple[str, Check]], bits: Bits
+) -> Protocol[dict[str, Bits]]:
+    names = [unit_name(one, unit) for one in plans for unit in one.units]
+    groups = [[k for k, (owner, _) in enumerate(checks) if owner == name] for name in names]
+    found = yield from named("all", all_of(seat.fork(f"all/{label}"), bits, groups))
+    return {name: found[k : k + 1] for k, name in enumerate(names)}
+
+
+def _freed(
+    seat: Seat,
+    one: Plan,
+    verdicts: Mapping[str, Bits],
+    checks: Sequence[tuple[str, Check]],
+    passing: Bits,
+) -> Protocol[Bits]:
+    """The bits of all checks; of one statistic's, those against a closed statistic are 1."""
+    mine = {unit_name(one, unit) for unit in one.units}
+    bound = [k for k, (owner, check) in enumerate(checks) if owner in mine and check.against]
+    others = sorted({checks[k][1].against for k in bound})
+    known = sorted(verdicts)
+    shut = np.concatenate([verdicts[name] for name in known]) ^ np.uint8(seat.index == 0)
+    groups = [
+        [k for k, name in enumerate(known) if name.split("/")[0] == other] for other in others
+    ]
+    closed = yield from named("closed", all_of(seat.fork("closed"), shut, groups))
+    against = closed[[others.index(checks[k][1].against) for k in bound]]
+    freed = passing.copy()
+    freed[bound] = yield from named("freed", either(seat.fork("freed"), passing[bound], against))
+    return freed
 
 
 def _compare(seat: Seat, sums: Elements, checks: Sequence[Check], bits: int) -> Protocol[Bits]:

@@ -4,7 +4,8 @@ Two statistics may each rest on persons enough and yet differ by one person: 228
 227 in a model because one has a value missing, and the one person's age is the difference of two
 opened sums. `guarded` gives the later statistic hidden cells, the number of persons in whom the two
 differ, and checks on them: nobody, or a minimum cell of persons, else the later one stays closed.
-The cells are compared on shares like all others and never open.
+The cells are compared on shares like all others and never open; an earlier statistic of which
+nothing opens closes no later one.
 
     U, V    rows over which sums open: complete in some columns, with some levels or in some bin
     values  of one column summed over both: |U| + |V| - 2 |U and V|, the persons in one of the two
@@ -93,6 +94,7 @@ def _with_checks(unit: Unit, cells: dict[Cell, str], thresholds: Thresholds) -> 
             zero_passes=thresholds.zeros == "show" or not _by_level(cell),
             rule=DIFFERENCE,
             would_pass=f"nobody or {least} persons{DIFFERS}{name}",
+            against=name,
         )
         for place, (cell, name) in enumerate(cells.items())
     )

@@ -11,7 +11,7 @@ a sum does not leave the part of one other member; and so is DifferencingCheck: 
 two statistics differ (see `differencing`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -49,8 +49,9 @@ class Thresholds:
 class Check:
     """Passes when the sum of the unit's cells at the indices `cells` is `at_least` or more.
 
-    With `zero_passes` a sum of exactly zero passes too. `would_pass` says in plain words what
-    would make it pass.
+    With `zero_passes` a sum of exactly zero passes too. `against` names an earlier statistic of the
+    study: where nothing of that one opens, there is nothing to compare with, and the check passes.
+    `would_pass` says in plain words what would make it pass.
     """
 
     cells: tuple[int, ...]
@@ -58,14 +59,21 @@ class Check:
     zero_passes: bool
     rule: str
     would_pass: str
+    against: str = ""
 
 
-def passes(check: Check, values: Sequence[int]) -> bool:
-    """The check in the clear: `values` are all cells of the unit, the hidden ones included."""
+def passes(check: Check, values: Sequence[int], closed: Set[str] = frozenset()) -> bool:
+    """The check in the clear: `values` are all cells of the unit, the hidden ones included.
+
+    closed  earlier statistics of the study of which nothing opens
+    """
     total = sum(values[index] for index in check.cells)
-    return total >= check.at_least or (check.zero_passes and total == 0)
+    enough = total >= check.at_least or (check.zero_passes and total == 0)
+    return enough or check.against in closed
 
 
-def all_pass(checks: Sequence[Check], values: Sequence[int]) -> bool:
+def all_pass(
+    checks: Sequence[Check], values: Sequence[int], closed: Set[str] = frozenset()
+) -> bool:
     """The unit's one verdict bit."""
-    return all(passes(check, values) for check in checks)
+    return all(passes(check, values, closed) for check in checks)

@@ -362,3 +362,49 @@ def narrowed(inputs, plan):
         )
         for party, one in inputs.items()
     }
+
+
+@pytest.mark.parametrize("model_opens", [False, True])
+def test_a_statistic_that_stays_closed_closes_no_later_one(seats, model_opens):
+    """One of 18 persons lacks a weight: a model of 17 and a description of 18 do not both open."""
+    from protocols.disclosure.differencing import guarded
+
+    weight = ColumnFacts(("patients", "weight"), "integer", 0, 200, None, ())
+    facts = {"age": AGE, "weight": weight}
+    rules = replace(RULES, parameters_per_row=Fraction(1) if model_opens else Fraction(1, 10))
+    formula = {"response": "age", "terms": [(("weight", False),)], "formula": "age ~ weight"}
+    model = plan_statistic(
+        "model", "linear_model", formula, facts, rules, 1 << 20, 3, False, ("patients",)
+    )
+    whole = plan_statistic(
+        "whole",
+        "describe",
+        {"columns": ("age",)},
+        {"age": AGE},
+        rules,
+        1 << 20,
+        3,
+        False,
+        ("patients",),
+    )
+    plans = (model, guarded(whole, [model], rules))
+    plan = JointPlan(
+        SESSION, plans, dict.fromkeys(("model", "whole"), ("a", "b", "c")), None, ("a",)
+    )
+    inputs = {}
+    for place, party in enumerate("abc"):
+        coins = rng(place)
+        lacking = np.arange(6) == 0 if party == "a" else np.zeros(6, bool)
+        rows = {
+            AGE.key: values(coins.integers(20, 90, 6)),
+            weight.key: values(coins.integers(50, 90, 6), lacking),
+        }
+        every = np.ones(6, bool)
+        cells = {
+            one.name: pooled_cells(one, {f.key: rows[f.key] for f in one.facts}, every)
+            for one in plans
+        }
+        inputs[party] = JointInputs(cells, {}, {}, bytes(32))
+    found = run(seats, plan, inputs, f"closed {model_opens}")["a"].integers
+    assert (found["model/main"] is not None) == model_opens
+    assert (found["whole/age"] is not None) == (not model_opens)
