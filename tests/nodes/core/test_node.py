@@ -176,7 +176,7 @@ def test_a_kind_that_a_policy_does_not_list_is_refused_with_what_would_pass(worl
     errors = [e.error for e in world.effects("north", Emit) if e.event == "refused"]
     assert errors[0]["code"] == 301
     assert errors[0]["where"] == {"member": "east"}
-    assert errors[0]["next"] == "one of describe"
+    assert errors[0]["next"] == "a kind among: describe"
 
 
 def test_a_member_that_asks_a_steward_keeps_the_study_waiting(world, study):
