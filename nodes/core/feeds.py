@@ -282,6 +282,8 @@ class Feeds:
         lacking: list[Filed] = []
         room = NEWS_BYTES_MAX
         for author, head in sorted(self.heads.items()):
+            if theirs.get(author) == (head.seq, head.hash):
+                continue  # most feeds of most frontiers
             for filed in self._from(author, self._first_lacking(author, theirs), head.seq):
                 room -= _weight(*filed)
                 if room < 0:
