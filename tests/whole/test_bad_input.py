@@ -107,7 +107,7 @@ def test_a_command_line_that_is_wrong_exits_2_as_one_object(place, words) -> Non
         ["node", "start", "--node", "x"],
         ["study", "propose", "study.toml"],
         ["keys", "rotate"],
-        ["sim", "run", "--nodes", "10"],
+        ["sim", "predict", "study.toml"],
     ],
 )
 def test_a_word_that_is_coming_is_refused_by_name(place, words) -> None:
