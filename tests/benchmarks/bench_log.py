@@ -60,7 +60,7 @@ def take_in(feeds, store, entries, batch):
     for start in range(0, len(entries), batch):
         placed = []
         for signed, body in entries[start : start + batch]:
-            placed += [filed for filed, _ in feeds.take(signed, body)]
+            placed += [filed for filed, _ in feeds.take(signed, body, "north")]
         store.append(placed)
 
 
