@@ -61,9 +61,12 @@ wheel: env  ## build the wheel without a network, install it elsewhere, use it
 bench: env  ## measured figures of this machine
 	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-lock: env  ## write requirements.txt anew from pyproject.toml, with hashes
+lock: env  ## write the locked requirements anew from pyproject.toml, with hashes
 	$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes \
 	  --no-header --no-emit-index-url --quiet --output-file requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --extra node --constraint requirements.txt \
+	  --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet \
+	  --output-file k8s/requirements.txt
 
 clean:  ## what builds and tests leave
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
