@@ -51,6 +51,7 @@ def _run(main_task: Coroutine[Any, Any, None]) -> None:
 async def _serve(name: str, home: Path, settings_file: Path | None) -> None:
     from nodes.ephemeral import open_node
     from nodes.people.api import People
+    from nodes.people.desk import Desk
     from nodes.people.http import serve
 
     node = await open_node(name, home, settings_file)
@@ -61,7 +62,7 @@ async def _serve(name: str, home: Path, settings_file: Path | None) -> None:
     with contextlib.suppress(OSError, ValueError):
         loop.add_reader(sys.stdin.fileno(), lambda: _closed(node.ask_to_stop))
     socket_path = home / "control.sock"
-    server = await serve(socket_path, People(node).answer)
+    server = await serve(socket_path, People(Desk(node), node.log).answer)
     print(json.dumps({"ready": True, "socket": str(socket_path), "pid": os.getpid()}), flush=True)
     await node.stopping.wait()
     server.close()

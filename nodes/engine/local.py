@@ -1,8 +1,4 @@
-"""The engine in one process: data sets in this heap, kernels on threads. No isolation.
-
-Four things are asked of an engine: load a data set, hand out its rows to a session on the same
-machine, lend threads for kernels, say how much memory was used.
-"""
+"""The engine in one process: data sets in this heap, kernels on threads. No isolation."""
 
 from __future__ import annotations
 
@@ -10,26 +6,20 @@ import asyncio
 import resource
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from nodes.data.dataset import Snapshot, load
+from nodes.engine.engine import DatasetFacts
+from nodes.session.driver import Post
+from nodes.session.inputs import Drawn, gather_inputs
+from nodes.session.session import Brief, Session
 from p2pmpc.dictionary import Dictionary
 from p2pmpc.errors import NotFound, Refused
+from protocols.joint import JointInputs
 
-__all__ = ["THREADS", "DatasetFacts", "LocalEngine"]
+__all__ = ["THREADS", "LocalEngine"]
 
 THREADS = 4  # one steps the generator, the others run kernels; more gain nothing on two cores
-SALT_BYTES = 16
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetFacts:
-    """What the owner is told of a data set that was read. Stays on this machine."""
-
-    rows: int
-    notes: tuple[str, ...]
-    commitment: bytes
 
 
 class LocalEngine:
@@ -45,20 +35,28 @@ class LocalEngine:
         return f"LocalEngine({self._member}, {len(self._snapshots)} data sets)"
 
     async def load_dataset(
-        self, dictionary: Dictionary, paths: tuple[str, ...], encoding: str | None
+        self, dictionary: Dictionary, paths: tuple[str, ...], encoding: str | None, salt: bytes
     ) -> DatasetFacts:
-        """Read and check; nothing is kept unless all of it is sound. Raises BadData.
-
-        encoding  "latin-1" on request; None finds out which of the Unicode ones it is
-        """
+        """Read and check; nothing is kept unless all of it is sound. Raises BadData."""
         loop = asyncio.get_running_loop()
         files = [Path(path) for path in paths]
         snapshot = await loop.run_in_executor(
             self.threads, load, files, dictionary, self._member, encoding
         )
-        commitment = snapshot.commitment(self._randomness(SALT_BYTES))
+        commitment = snapshot.commitment(salt)
         self._snapshots[dictionary.name] = snapshot, commitment
         return DatasetFacts(snapshot.rows, tuple(snapshot.notes), commitment)
+
+    def start_session(self, brief: Brief, post: Post) -> Session:
+        """The session itself: it shares this process."""
+        return Session.prepare(brief, self, post, self._randomness, self.threads)
+
+    async def gather(self, brief: Brief, drawn: Drawn) -> tuple[JointInputs, dict[str, int]]:
+        """This party's inputs, and for its owner the rows that repeat a person by alias."""
+        snapshots = self.snapshots(brief.commitments)
+        return await asyncio.get_running_loop().run_in_executor(
+            self.threads, gather_inputs, brief.me, brief.resolved, drawn.joint, snapshots
+        )
 
     def snapshots(self, commitments: Mapping[str, bytes]) -> Mapping[str, Snapshot]:
         """The rows of these data sets, exactly as committed.
@@ -83,7 +81,7 @@ class LocalEngine:
         """Bytes that this process held at most."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Forget all rows and stop the threads; what still runs is not waited for."""
         self.threads.shutdown(wait=False, cancel_futures=True)
         self._snapshots.clear()

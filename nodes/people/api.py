@@ -17,13 +17,11 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from nodes.people.desk import Desk
 from nodes.people.http import Request
 from p2pmpc.errors import NotFound, P2pmpcError, WrongUsage
-
-if TYPE_CHECKING:
-    from nodes.shell import Node
 
 __all__ = ["EVENTS_WAIT_S_MAX", "People"]
 
@@ -33,8 +31,9 @@ EVENTS_WAIT_S_MAX = 30.0  # a waiting reader asks again
 class People:
     """Answers requests for one node."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, desk: Desk, log: Any) -> None:
+        self._desk = desk
+        self._log = log
         self._routes: Mapping[tuple[str, str], Callable[[Request], Awaitable[dict[str, Any]]]] = {
             ("GET", "status"): self._status,
             ("GET", "card"): self._card,
@@ -56,35 +55,35 @@ class People:
             return await route(request)
         except P2pmpcError:
             raise
-        except Exception:  # its message may hold a value of the data: the log keeps the places only
-            self._node.log.exception("request failed")
+        except Exception:  # noqa: BLE001  its message may hold a value of the data: the log keeps the places only
+            self._log.exception("request failed")
             raise P2pmpcError(
                 "an internal fault ended this request", next="The node's log names the place."
             ) from None
 
     async def _status(self, request: Request) -> dict[str, Any]:
-        return self._node.status()
+        return self._desk.status()
 
     async def _card(self, request: Request) -> dict[str, Any]:
-        return {"card": _text(self._node.card)}
+        return {"card": _text(self._desk.card())}
 
     async def _network(self, request: Request) -> dict[str, Any]:
         cards = tuple(_bytes(card) for card in _field(request, "cards", list))
-        return {"network": self._node.found(_field(request, "name", str), cards)}
+        return {"network": self._desk.found(_field(request, "name", str), cards)}
 
     async def _data(self, request: Request) -> dict[str, Any]:
-        return await self._node.add_data(
+        return await self._desk.add_data(
             tuple(_field(request, "paths", list)),
             _bytes(_field(request, "dictionary", str)),
             _field(request, "encoding", str) if "encoding" in request.body else None,
         )
 
     async def _policy(self, request: Request) -> dict[str, Any]:
-        self._node.set_policy(_field(request, "policy", str))
+        self._desk.set_policy(_field(request, "policy", str))
         return {}
 
     async def _propose(self, request: Request) -> dict[str, Any]:
-        return {"study": self._node.propose(_bytes(_field(request, "study", str)))}
+        return {"study": self._desk.propose(_bytes(_field(request, "study", str)))}
 
     async def _study(self, request: Request) -> dict[str, Any]:
         if len(request.path) != 3:
@@ -93,11 +92,11 @@ class People:
         if what == "events":
             return await self._events(study, request.query)
         if what == "result":
-            return self._node.result(study)
+            return self._desk.result(study)
         if what == "receipt":
-            return {"receipt": _text(self._node.receipt(study))}
+            return {"receipt": _text(self._desk.receipt(study))}
         if what == "cost":
-            return self._node.cost(study)
+            return self._desk.cost(study)
         raise NotFound(f"a study has no {what!r}")
 
     async def _events(self, study: str, query: Mapping[str, str]) -> dict[str, Any]:
@@ -106,17 +105,17 @@ class People:
             wait_s = min(float(query.get("wait", "0")), EVENTS_WAIT_S_MAX)
         except ValueError:
             raise WrongUsage("`after` and `wait` are numbers") from None
-        lines = await self._node.stories.after(study, max(0, after), wait_s)
+        lines = await self._desk.node.stories.after(study, max(0, after), wait_s)
         return {
             "events": [line.to_json() for line in lines],
-            "state": self._node.state_of(study),
+            "state": self._desk.state_of(study),
         }
 
     async def _export(self, request: Request) -> dict[str, Any]:
-        return {"bundle": _text(self._node.export())}
+        return {"bundle": _text(self._desk.export())}
 
     async def _stop(self, request: Request) -> dict[str, Any]:
-        self._node.ask_to_stop()
+        self._desk.stop()
         return {}
 
 

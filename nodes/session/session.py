@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
+from typing import Protocol as Shape
 
 from nacl.bindings import crypto_scalarmult
 from nacl.exceptions import RuntimeError as SodiumError
@@ -13,10 +15,9 @@ from nacl.exceptions import RuntimeError as SodiumError
 from nodes.core.attempts import PROGRAM_VERSION, resolved
 from nodes.core.effects import ResumeSession, SessionOrder
 from nodes.core.node import Core
-from nodes.engine.local import LocalEngine
 from nodes.session.answers import answer_bytes, make_answer
 from nodes.session.driver import Driver, Post, Toll
-from nodes.session.inputs import Drawn, draw_plan, gather_inputs
+from nodes.session.inputs import Drawn, draw_plan
 from nodes.session.mailbox import Mailbox
 from p2pmpc.catalogue import Resolved
 from p2pmpc.certificate import Opening, Receipt, answer_hash, read_certificate
@@ -30,7 +31,7 @@ from protocols.party import Pause, Seat
 from protocols.randomness import RAND_BYTES, Randomness
 from protocols.release import Opened
 
-__all__ = ["Brief", "Outcome", "Session"]
+__all__ = ["Brief", "Outcome", "Session", "Source"]
 
 SALT_BYTES = 16
 
@@ -79,26 +80,59 @@ class Outcome:
     duplicates: Mapping[str, int]
 
 
+class Source(Shape):
+    """Whoever holds this member's rows."""
+
+    async def gather(self, brief: Brief, drawn: Drawn) -> tuple[JointInputs, dict[str, int]]:
+        """This party's inputs to the drawn plan; linked alias -> rows that repeat a person.
+
+        Raises NotFound, Refused where the rows are not those that this member was ready with.
+        """
+
+
 @dataclass(slots=True, repr=False)
 class Session:
-    """Made by `prepare`, run once."""
+    """Made by `prepare`, run once; the `Attempt` of an engine in one process."""
 
     brief: Brief
-    engine: LocalEngine
+    source: Source
     post: Post
     randomness: Callable[[int], bytes]
+    threads: Executor
     mailbox: Mailbox
     toll: Toll = field(default_factory=Toll)
     certified: ResumeSession | None = None
 
     @staticmethod
     def prepare(
-        brief: Brief, engine: LocalEngine, post: Post, randomness: Callable[[int], bytes]
+        brief: Brief,
+        source: Source,
+        post: Post,
+        randomness: Callable[[int], bytes],
+        threads: Executor,
     ) -> Session:
         """A session with an empty mailbox; nothing runs before `run`."""
-        return Session(
-            brief, engine, post, randomness, Mailbox(brief.me, brief.order.parties, NAMES)
-        )
+        mailbox = Mailbox(brief.me, brief.order.parties, NAMES)
+        return Session(brief, source, post, randomness, threads, mailbox)
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of messages so far."""
+        return self.toll.rounds
+
+    @property
+    def posting(self) -> str:
+        """The peer that a mail is being posted to; it waits while the peer takes none."""
+        return self.toll.posting
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The peers whose mail the protocol waits for now, sorted."""
+        return self.mailbox.missing
+
+    def hear(self, peer: str, name: str, data: bytes) -> None:
+        """Take one mail of a peer; what it may not be ends the session."""
+        self.mailbox.put(peer, name, data)
 
     def stop(self, fault: Exception) -> None:
         """End the run at its next wait."""
@@ -107,7 +141,8 @@ class Session:
     async def run(self, pause: Callable[[Pause], Awaitable[ResumeSession]]) -> Outcome:
         """Raises what ended the run early; nothing was opened then."""
         loop = asyncio.get_running_loop()
-        drawn, inputs, duplicates = await loop.run_in_executor(self.engine.threads, self._gather)
+        drawn = await loop.run_in_executor(self.threads, self._draw)
+        inputs, duplicates = await self.source.gather(self.brief, drawn)
         seat = self._seat()
 
         async def paused(step: Pause) -> None:
@@ -120,20 +155,15 @@ class Session:
             self.mailbox,
             self.post,
             paused,
-            self.engine.threads,
+            self.threads,
             self.toll,
         )
         opened = await driver.run()
-        return await loop.run_in_executor(
-            self.engine.threads, self._read, drawn, opened, duplicates
-        )
+        return await loop.run_in_executor(self.threads, self._read, drawn, opened, duplicates)
 
-    def _gather(self) -> tuple[Drawn, JointInputs, dict[str, int]]:
+    def _draw(self) -> Drawn:
         brief = self.brief
-        drawn = draw_plan(brief.order.session, brief.resolved, brief.catalogue)
-        snapshots = self.engine.snapshots(brief.commitments)
-        inputs, duplicates = gather_inputs(brief.me, brief.resolved, drawn.joint, snapshots)
-        return drawn, inputs, duplicates
+        return draw_plan(brief.order.session, brief.resolved, brief.catalogue)
 
     def _seat(self) -> Seat:
         order = self.brief.order

@@ -9,8 +9,9 @@ import pytest
 from nodes.core.effects import SessionPaused
 from nodes.ephemeral import open_node
 from nodes.people.api import People
+from nodes.people.desk import Desk
 from nodes.people.http import Request
-from nodes.shell import BROKEN_MAX
+from nodes.runs import BROKEN_MAX
 from p2pmpc.dictionary import Column, Dictionary
 from p2pmpc.errors import LocalError, P2pmpcError, StoreFailed
 from p2pmpc.settings import rehearsal_settings
@@ -61,10 +62,10 @@ class Village:
     async def load(self, name):
         path = self.tmp_path / f"{name}-lung.csv"
         path.write_text("age\n" + "".join(f"{40 + k}\n" for k in range(30)))
-        await self.nodes[name].add_data((str(path),), dictionary().to_bytes(), "utf-8")
+        await Desk(self.nodes[name]).add_data((str(path),), dictionary().to_bytes(), "utf-8")
 
     def propose(self):
-        return self.nodes["north"].propose(self.study.to_bytes())
+        return Desk(self.nodes["north"]).propose(self.study.to_bytes())
 
     async def until(self, holds):
         async with asyncio.timeout(LIMIT_S):
@@ -91,7 +92,7 @@ def village(tmp_path, scene):
         made = Village(nodes, tmp_path)
         try:
             for node in nodes.values():
-                node.found("shell", cards)
+                Desk(node).found("shell", cards)
             await made.until(lambda: all(len(node.core.up) == 2 for node in nodes.values()))
             for name in NAMES:
                 await made.load(name)
@@ -109,7 +110,7 @@ def test_a_member_whose_store_is_full_is_named_to_the_others_at_once(tmp_path):
         (pages,) = south.store._database.execute("PRAGMA page_count").fetchone()
         south.transport.post = silent
         made.propose()
-        await made.until(lambda: south.running)
+        await made.until(lambda: south.runs.running)
         south.store._database.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(StoreFailed):
             fill(south, made.case("south"))
@@ -117,9 +118,9 @@ def test_a_member_whose_store_is_full_is_named_to_the_others_at_once(tmp_path):
             ended = await made.ended(name)
             assert (ended.code, ended.waited_for) == (401, "south")
         assert "error 103 on its own machine" in made.case("north").ended.why
-        await made.until(lambda: not south.running)
+        await made.until(lambda: not south.runs.running)
         with pytest.raises(StoreFailed):
-            south.receipt(made.study.id)
+            Desk(south).receipt(made.study.id)
         await made.until(lambda: not made.nodes["north"].transport.link_state("south").up)
 
     village(tmp_path, scene)
@@ -141,12 +142,12 @@ def test_a_fault_of_the_program_in_the_core_ends_the_node_and_not_only_an_event(
         south = made.nodes["south"]
         south.transport.post = silent
         made.propose()
-        await made.until(lambda: south.running)
+        await made.until(lambda: south.runs.running)
         with pytest.raises(P2pmpcError, match="internal fault ended the node"):
             south.take(SessionPaused(made.case("south").session, "checked", {}))
         assert south.failure is not None
         with pytest.raises(P2pmpcError, match="internal fault"):
-            south.propose(made.study.to_bytes())
+            Desk(south).propose(made.study.to_bytes())
         assert (await made.ended("north")).waited_for == "south"
         assert "core fault" in (tmp_path / "south" / "node.log").read_text()
 
@@ -170,7 +171,7 @@ def test_a_member_that_breaks_link_after_link_ends_its_runs_by_name(tmp_path):
         south, north = made.nodes["south"], made.nodes["north"]
         south.transport.post = silent
         made.propose()
-        await made.until(lambda: north.running)
+        await made.until(lambda: north.runs.running)
         broke = 0
         while not made.case("north").ended:
             broke += 1
@@ -273,7 +274,7 @@ def test_a_proposed_study_says_once_whose_node_is_away_and_waits_on(tmp_path):
     async def scene(made):
         north = made.nodes["north"]
         for node in made.nodes.values():
-            node.set_policy('[default]\ndecide = "ask"\n')
+            Desk(node).set_policy('[default]\ndecide = "ask"\n')
         made.propose()
         await made.nodes["south"].close()
 

@@ -8,6 +8,7 @@ import pytest
 
 from nodes.ephemeral import open_node
 from nodes.people.api import EVENTS_WAIT_S_MAX, People
+from nodes.people.desk import Desk
 from nodes.people.http import Request
 from p2pmpc.errors import BadData, LogError, NotFound, P2pmpcError, WrongUsage
 from p2pmpc.identity import check_card
@@ -18,7 +19,7 @@ def ask(tmp_path, *requests):
 
     async def scene():
         node = await open_node("north", tmp_path / "north", None)
-        people, answers = People(node), []
+        people, answers = People(Desk(node), node.log), []
         try:
             for method, path, body in requests:
                 parts, _, query = path.partition("?")
@@ -107,7 +108,7 @@ def test_a_data_set_that_cannot_be_read_leaves_nothing_behind(tmp_path):
 def test_stop_is_asked_for_and_happens(tmp_path):
     async def scene():
         node = await open_node("north", tmp_path / "north", None)
-        await People(node).answer(Request("POST", ("stop",), {}, {}))
+        await People(Desk(node), node.log).answer(Request("POST", ("stop",), {}, {}))
         stopped = node.stopping.is_set()
         await node.close()
         return stopped

@@ -1,0 +1,200 @@
+"""The sessions that run on this machine: started, paused for the record, ended, and their cost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nodes.core.effects import (
+    Event,
+    ResumeSession,
+    SessionEnded,
+    SessionPaused,
+    SessionStopped,
+    StopSession,
+)
+from nodes.core.node import Core
+from nodes.engine.engine import Attempt, Engine
+from nodes.session.driver import Post
+from nodes.session.session import Brief, Outcome
+from nodes.transport.transport import Transport
+from p2pmpc.errors import Aborted, P2pmpcError
+from p2pmpc.messages import End
+from protocols.abort import Abort
+from protocols.party import Pause
+
+__all__ = ["BROKEN_MAX", "Running", "Runs", "explain_fault"]
+
+BROKEN_MAX = 3  # links that a peer may break by a wrong message during one run
+
+
+@dataclass(slots=True, repr=False)
+class Running:
+    """A session on this machine. `resume` is set while it pauses for the record."""
+
+    attempt: Attempt
+    task: asyncio.Task[None] | None = None
+    resume: asyncio.Future[ResumeSession] | None = None
+    started: float = 0.0
+    broken: Counter[str] = field(default_factory=Counter)  # peer -> links broken by its messages
+
+
+@dataclass(slots=True, repr=False)
+class Runs:
+    """Owned by the shell. `take` brings an event to the core; `chore` keeps a task until done.
+
+    watch  names who a running session waits for, until it is cancelled
+    """
+
+    name: str
+    core: Core
+    engine: Engine
+    transport: Transport
+    clock: Callable[[], float]
+    take: Callable[[Event], None]
+    take_safely: Callable[[Event], None]
+    chore: Callable[[Coroutine[Any, Any, None]], None]
+    watch: Callable[[Running], Coroutine[Any, Any, None]]
+    failed: Callable[[], bool]
+    log: Any
+    running: dict[bytes, Running] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    costs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    # ---- one run ----
+
+    def start(self, brief: Brief) -> None:
+        """Run the session of this brief as a task of its own."""
+        session = brief.order.session
+        running = Running(
+            self.engine.start_session(brief, self._poster(session)), started=self.clock()
+        )
+        self.running[session] = running
+        peers = tuple(p for p in brief.order.parties if p != self.name)
+        self.transport.open_session(session, peers)
+        running.task = asyncio.get_running_loop().create_task(self._run(running))
+
+    def _poster(self, session: bytes) -> Post:
+        async def post(peer: str, name: str, data: bytes) -> None:
+            await self.transport.post(session, peer, name, data)
+
+        return post
+
+    async def _run(self, running: Running) -> None:
+        order = running.attempt.brief.order
+        watch = asyncio.get_running_loop().create_task(self.watch(running))
+        try:
+            outcome = await running.attempt.run(lambda pause: self._pause(running, pause))
+            self.take(SessionEnded(order.session, outcome.answer_hash, outcome.released))
+            if self.core.cases[order.study].state in {"answered", "withheld"}:
+                self.outcomes[order.study] = outcome  # not before it is on record
+        except (Abort, P2pmpcError) as fault:
+            self._ended_early(order.session, fault)
+        except Exception:
+            self.log.exception("session fault")
+            self._ended_early(order.session, P2pmpcError("an internal fault ended the run"))
+        finally:
+            watch.cancel()
+            self._count_cost(running)
+            await self.transport.close_session(order.session)
+            self.running.pop(order.session, None)
+
+    def _ended_early(self, session: bytes, fault: Abort | P2pmpcError) -> None:
+        if self.failed():
+            return
+        code, why, who = explain_fault(fault)
+        self.take_safely(SessionStopped(session, code, why, who, ""))
+
+    async def _pause(self, running: Running, pause: Pause) -> ResumeSession:
+        running.resume = asyncio.get_running_loop().create_future()
+        session = running.attempt.brief.order.session
+        self.take(SessionPaused(session, pause.kind, pause.facts))
+        try:
+            return await running.resume
+        finally:
+            running.resume = None
+
+    def _count_cost(self, running: Running) -> None:
+        order = running.attempt.brief.order
+        self.costs[order.study] = {
+            "seconds": round(self.clock() - running.started, 4),
+            "rounds": running.attempt.rounds,
+            "bytes_sent": self.transport.session_traffic(order.session).sent,
+            "peak_memory": self.engine.peak_memory(),
+        }
+
+    # ---- what the core says to it ----
+
+    def resume(self, effect: ResumeSession) -> None:
+        """The fact that this session waits for is on disk."""
+        running = self.running.get(effect.session)
+        if running is not None and running.resume is not None and not running.resume.done():
+            running.resume.set_result(effect)
+
+    def stop(self, effect: StopSession) -> None:
+        """End a session by the reason that is on record."""
+        running = self.running.get(effect.session)
+        if running is not None:
+            fault = Aborted(effect.why, member=effect.waited_for or None)
+            self.halt(effect.session, running, fault)
+
+    def halt(self, session: bytes, running: Running, fault: P2pmpcError) -> None:
+        """End a run wherever it waits: for mail, for the record, or for a peer to take its mail."""
+        running.attempt.stop(fault)
+        if running.resume is not None and not running.resume.done():
+            running.resume.set_exception(fault)
+        self.chore(self.transport.close_session(session))
+
+    def halt_all(self, fault: P2pmpcError) -> None:
+        """This node cannot go on: end every run, and tell its peers by an unsigned message."""
+        text = f"{self.name} stopped: error {fault.code} on its own machine"
+        for session, running in list(self.running.items()):
+            for peer in running.attempt.brief.order.peer_keys:
+                self.transport.send(peer, End(session, Aborted.code, text, self.name))
+            self.halt(session, running, fault)
+
+    # ---- what the links say to it ----
+
+    def hear(self, session: bytes, peer: str, name: str, data: bytes) -> None:
+        """Mail of a session; of one that is over it means nothing."""
+        if session in self.running:
+            self.running[session].attempt.hear(peer, name, data)
+
+    def lose(self, session: bytes, peer: str) -> None:
+        """The peer's process knows nothing of a session that runs here."""
+        if session in self.running:
+            text = f"{peer} no longer knows this run: its process was started again"
+            self.take_safely(SessionStopped(session, 402, text, peer, ""))
+
+    def count_broken(self, peer: str, reason: str) -> None:
+        """A peer that breaks link after link by wrong messages would hold its runs up for ever."""
+        for session, running in list(self.running.items()):
+            running.broken[peer] += 1
+            if running.broken[peer] >= BROKEN_MAX:
+                self.suspect(session, peer, reason)
+
+    def suspect(self, session: bytes, peer: str, reason: str) -> None:
+        """A party sent what the wire format does not allow."""
+        running = self.running.get(session)
+        if running is not None and peer in running.attempt.brief.order.peer_keys:
+            text = f"{peer} sent what the wire format does not allow: {reason}"
+            self.take_safely(SessionStopped(session, 404, text, peer, ""))
+
+
+def explain_fault(fault: Abort | P2pmpcError) -> tuple[int, str, str]:
+    """An error code, a sentence and a member's name for what ended a run."""
+    if isinstance(fault, Abort):
+        code = ABORT_CODES.get(type(fault).__name__, 401)
+        return code, str(fault), fault.party
+    return fault.code, fault.message, str(fault.where.get("member", ""))
+
+
+ABORT_CODES: Mapping[str, int] = {
+    "Missing": 402,
+    "Misbehaved": 403,
+    "Suspected": 404,
+    "Inconsistent": 401,
+}

@@ -1,0 +1,100 @@
+"""Who is waited for: named to people, and ended when a peer's time is up.
+
+Before its session a study may wait for days for a member's consent: whose node is away is said, and
+ends nothing. Once all have agreed, and while a session runs, an unreachable peer has `link_grace_s`
+and one whose port refuses has `refused_grace_s`; a run has its deadline as a whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nodes.core.effects import Event, Gone, SessionStopped
+from nodes.core.node import Core
+from nodes.people.stories import Stories
+from nodes.runs import Running
+from nodes.transport.transport import Transport
+from p2pmpc.settings import Settings
+
+__all__ = ["Waits"]
+
+WATCH_EVERY_S = 0.25  # how often waits are looked at; far below every limit on waiting
+NAME_AFTER_S = 2.0  # who is waited for is said once a wait is longer than a hiccup
+NAME_EVERY_S = 5.0  # and said again
+
+
+@dataclass(slots=True, repr=False)
+class Waits:
+    """Owned by the shell."""
+
+    name: str
+    core: Core
+    transport: Transport
+    settings: Settings
+    stories: Stories
+    clock: Callable[[], float]
+    take_safely: Callable[[Event], None]
+    named: dict[tuple[str, str], float] = field(default_factory=dict)  # (study, peer) -> last said
+
+    async def watch(self, running: Running) -> None:
+        """Name who a session waits for; end the attempt when a peer's time is up."""
+        order = running.attempt.brief.order
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            for peer in self._waited_for(running):
+                self._judge(order.study, order.session, peer)
+            if self.clock() - running.started > self.settings.attempt_deadline_s:
+                late = self._waited_for(running)
+                self._overdue(running, late[0] if late else "", "the attempt's deadline has passed")
+
+    def _waited_for(self, running: Running) -> tuple[str, ...]:
+        if running.resume is not None:
+            case = self.core.cases[running.attempt.brief.order.study]
+            return tuple(p for p in case.study.parties if p not in case.releases)
+        posting = running.attempt.posting
+        return (posting,) if posting else running.attempt.missing
+
+    async def watch_open(self) -> None:
+        """The same for studies that wait for members before their session."""
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            for study, case in sorted(self.core.cases.items()):
+                if case.final or case.session:
+                    continue
+                done = case.consents if case.state == "proposed" else case.readies
+                for peer in sorted(set(case.study.parties) - set(done) - {self.name}):
+                    self._judge(study, b"", peer)
+
+    def _judge(self, study: str, session: bytes, peer: str) -> None:
+        if peer == self.name:
+            return
+        patient = self.core.cases[study].state == "proposed"
+        link = self.transport.link_state(peer)
+        if link.up:
+            self.named.pop((study, peer), None)
+            return
+        down_s = self.clock() - link.since
+        limit_s = self.settings.refused_grace_s if link.refused else self.settings.link_grace_s
+        address = self.transport.address_of(peer)
+        if patient:
+            if down_s > NAME_AFTER_S and (study, peer) not in self.named:
+                self.named[study, peer] = self.clock()
+                text = f"waiting for {peer} at {address} ({link.reason})"
+                self.stories.tell(study, "waiting", peer, text, None)
+        elif down_s > limit_s:
+            why = f"{peer}: not heard for {down_s:.0f} s at {address}: {link.reason}"
+            gone = Gone(study, peer, why)
+            self.take_safely(SessionStopped(session, 402, why, peer, "") if session else gone)
+        elif down_s > NAME_AFTER_S and self.clock() - self._said(study, peer) > NAME_EVERY_S:
+            self.named[study, peer] = self.clock()
+            text = f"waiting for {peer} at {address} ({link.reason}); {limit_s - down_s:.0f} s left"
+            self.stories.tell(study, "waiting", peer, text, None)
+
+    def _said(self, study: str, peer: str) -> float:
+        return self.named.get((study, peer), -NAME_EVERY_S)
+
+    def _overdue(self, running: Running, peer: str, why: str) -> None:
+        session = running.attempt.brief.order.session
+        self.take_safely(SessionStopped(session, 402, f"{peer}: {why}" if peer else why, peer, ""))
