@@ -23,14 +23,7 @@ ABOUT = (
 )
 
 COMING: Mapping[str, Mapping[str, str]] = {
-    "node": {
-        "new": "make a node's keys and settings",
-        "start": "run the node",
-        "stop": "end the node",
-        "status": "who is linked, what waits",
-        "doctor": "look for what would go wrong",
-        "files": "where settings, keys, record and log are",
-    },
+    "node": {"doctor": "look for what would go wrong"},
     "network": {
         "found": "found a network from members' cards",
         "join": "join with an invitation",
@@ -56,7 +49,6 @@ COMING: Mapping[str, Mapping[str, str]] = {
     "budget": {"show": "what is spent and left"},
     "log": {"export": "this node's record as one file"},
     "keys": {
-        "show": "fingerprints",
         "rotate": "replace a key",
         "revoke": "declare a key compromised",
     },
@@ -67,10 +59,10 @@ GROUPS: Mapping[str, str] = {
     "study": "write, check, show and verify studies",
     "data": "describe and check data files",
     "log": "verify and read signed records",
-    "node": "this organisation's node (coming)",
+    "node": "make, start, look at and stop this organisation's node",
     "network": "the members (coming)",
     "budget": "privacy budgets (coming)",
-    "keys": "this organisation's keys (coming)",
+    "keys": "this organisation's keys",
     "sim": "simulated networks",
 }
 
@@ -144,7 +136,7 @@ def _spoken_words(words: Sequence[str]) -> str:
 
 def command_tree() -> click.Group:
     """Every word of the interface, those that are coming included."""
-    from p2pmpc.cli import data, demo, explain, log, receipt, rehearse, sim, study
+    from p2pmpc.cli import data, demo, explain, keys, log, node, receipt, rehearse, sim, study
 
     root = click.Group("p2pmpc", help=ABOUT, no_args_is_help=False, context_settings=SETTINGS)
     for module in (demo, rehearse, explain):
@@ -159,6 +151,8 @@ def command_tree() -> click.Group:
         ("study", receipt),
         ("data", data),
         ("log", log),
+        ("node", node),
+        ("keys", keys),
         ("sim", sim),
     ):
         noun.register(groups[name])

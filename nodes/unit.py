@@ -1,0 +1,31 @@
+"""The systemd unit of nodes on one machine, one instance a node: `p2pmpc-node@NAME.service`."""
+
+from __future__ import annotations
+
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+__all__ = ["REQUIRED", "unit_text"]
+
+# What keeps keys and rows on this machine, in memory, for one user: no unit of ours is without it.
+REQUIRED = (
+    "Type=notify",
+    "LoadCredential=",
+    "NoNewPrivileges=yes",
+    "ProtectSystem=strict",
+    "PrivateTmp=yes",
+    "UMask=0077",
+    "MemorySwapMax=0",
+    "LimitCORE=0",
+)
+
+
+def unit_text() -> str:
+    """The unit with the place of this installation in it."""
+    plain = files("nodes").joinpath("p2pmpc-node@.service").read_text("utf-8")
+    return plain.replace("@PYTHON@", sys.executable).replace("@ROOT@", _root())
+
+
+def _root() -> str:
+    return str(Path(__file__).resolve().parent.parent)
