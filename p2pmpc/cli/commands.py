@@ -23,7 +23,6 @@ ABOUT = (
 )
 
 COMING: Mapping[str, Mapping[str, str]] = {
-    "node": {"doctor": "look for what would go wrong"},
     "network": {
         "found": "found a network from members' cards",
         "join": "join with an invitation",
@@ -136,7 +135,19 @@ def _spoken_words(words: Sequence[str]) -> str:
 
 def command_tree() -> click.Group:
     """Every word of the interface, those that are coming included."""
-    from p2pmpc.cli import data, demo, explain, keys, log, node, receipt, rehearse, sim, study
+    from p2pmpc.cli import (
+        data,
+        demo,
+        doctor,
+        explain,
+        keys,
+        log,
+        node,
+        receipt,
+        rehearse,
+        sim,
+        study,
+    )
 
     root = click.Group("p2pmpc", help=ABOUT, no_args_is_help=False, context_settings=SETTINGS)
     for module in (demo, rehearse, explain):
@@ -152,6 +163,7 @@ def command_tree() -> click.Group:
         ("data", data),
         ("log", log),
         ("node", node),
+        ("node", doctor),
         ("keys", keys),
         ("sim", sim),
     ):

@@ -1,0 +1,90 @@
+"""Ray, one organisation's own: is it there, is its token private, do its paths fit."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nodes.doctor.finding import Finding, fault, note, ok
+
+__all__ = ["TEMP_PATH_BYTES_MAX", "Actors", "check_actors", "read_actors"]
+
+VERSIONS = ((2, 50), (3, 0))  # tested from the first up to, not including, the second
+TEMP_PATH_BYTES_MAX = 50  # Ray puts sockets 57 bytes deeper; the kernel stops at 107
+
+
+@dataclass(frozen=True, slots=True)
+class Actors:
+    """`version` is empty where Ray is not installed; `token_bits` None where there is no token."""
+
+    needed: bool
+    version: str
+    address_set: bool
+    token: Path
+    token_bits: int | None
+    temp_folder: Path
+
+
+def read_actors(
+    needed: bool, token: Path, temp_folder: Path, environment: Mapping[str, str]
+) -> Actors:
+    """Without importing Ray, which takes a second and starts threads."""
+    try:
+        version = importlib.metadata.version("ray")
+    except importlib.metadata.PackageNotFoundError:
+        version = ""
+    try:
+        bits = stat.S_IMODE(token.stat().st_mode)
+    except OSError:
+        bits = None
+    return Actors(needed, version, bool(environment.get("RAY_ADDRESS")), token, bits, temp_folder)
+
+
+def check_actors(facts: Actors) -> list[Finding]:
+    """On the version, the token, the temporary folder and the address."""
+    return [_version(facts), *_token(facts), *_temp(facts), *_address(facts)]
+
+
+def _version(facts: Actors) -> Finding:
+    bad = fault if facts.needed else note
+    fix = "Install the versions that requirements.txt locks: `make env`."
+    if not facts.version:
+        text = "Ray is not installed"
+        text += "" if facts.needed else "; the engine in one process works without, not isolated"
+        return bad("ray", text, fix)
+    first, last = VERSIONS
+    numbers = tuple(int(part) for part in re.findall(r"\d+", facts.version)[:2])
+    if not first <= numbers < last:
+        text = f"Ray is version {facts.version}; this program is made for {first[0]}.{first[1]} to "
+        return bad("ray", f"{text}{last[0]}.{last[1]}", fix)
+    return ok("ray", f"Ray {facts.version} is installed")
+
+
+def _token(facts: Actors) -> list[Finding]:
+    if facts.token_bits is None or not facts.token_bits & 0o077:
+        return []
+    text = f"others on this machine can read Ray's token {facts.token} "
+    text += f"(mode {facts.token_bits:04o}) and so command this node's actors"
+    fix = f"Stop the node, remove {facts.token} and start it again: it makes a new one."
+    return [fault("ray token", text, fix)]
+
+
+def _temp(facts: Actors) -> list[Finding]:
+    length = len(str(facts.temp_folder).encode())
+    if length <= TEMP_PATH_BYTES_MAX:
+        return []
+    text = f"Ray's folder {facts.temp_folder} has {length} bytes in its name, more than the "
+    text += f"{TEMP_PATH_BYTES_MAX} that leave room for its sockets"
+    fix = "Set XDG_RUNTIME_DIR (or the node's folder) to a shorter path."
+    return [(fault if facts.needed else note)("ray folder", text, fix)]
+
+
+def _address(facts: Actors) -> list[Finding]:
+    if not facts.address_set:
+        return []
+    text = "RAY_ADDRESS is set; the node takes no notice of it and starts actors of its own"
+    return [note("ray address", text, "Nothing; unset it if other programs should not use it.")]
