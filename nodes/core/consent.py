@@ -12,7 +12,7 @@ from nodes.core import attempts
 from nodes.core.decision import APPROVE, REFUSE, decide
 from nodes.core.ending import error_json
 from nodes.core.feeds import Known
-from nodes.core.studies import Case, EndedNote, move, read_or_refuse
+from nodes.core.studies import Case, EndedNote, Word, move, read_or_refuse
 from p2pmpc.catalogue import resolve
 from p2pmpc.dictionary import Dictionary
 from p2pmpc.errors import P2pmpcError, Refused
@@ -61,6 +61,7 @@ def apply_consent(core: Core, author: str, known: Known, note: Consent) -> None:
         attempts.stop(core, case, 404, f"{author} consented under rules that are none", author, "")
         return
     case.consents[author], case.rules[author] = known.hash, note.rules
+    case.words[author] = Word(note.reason, known.entry.unix_ms)
     if author == core.name:
         case.described = _catalogue(core, case.study)  # what was consented to, whatever comes
     core.emit(case, "consented", author, note.reason)
@@ -75,9 +76,10 @@ def apply_refusal(core: Core, author: str, known: Known, note: Refusal) -> None:
     if author not in case.study.parties:
         return
     case.refusals[author] = note.reason
+    case.words[author] = Word(note.reason, known.entry.unix_ms)
     if case.state in {"proposed", "agreed"}:
         move(case, "refused")
-        case.ended = EndedNote(note.code, note.reason, "")
+        case.ended = EndedNote(note.code, note.reason, "", note.would_pass)
         error = error_json(note.code, note.reason, author, note.would_pass)
         core.emit(case, "refused", author, note.reason, error)
 

@@ -20,7 +20,7 @@ from p2pmpc.errors import LogError, P2pmpcError
 from p2pmpc.record import Checked, Consent, Content, Ended, Ready, Refusal, Release
 from p2pmpc.study import Study
 
-__all__ = ["STUDY", "Case", "EndedNote", "move", "read_or_refuse", "topic_of"]
+__all__ = ["STUDY", "Case", "EndedNote", "Word", "move", "read_or_refuse", "topic_of"]
 
 T = TypeVar("T")
 
@@ -54,6 +54,15 @@ class EndedNote:
     code: int
     why: str
     waited_for: str
+    would_pass: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a member said when it decided, and when by its own clock."""
+
+    reason: str
+    unix_ms: int
 
 
 @dataclass(slots=True)
@@ -62,6 +71,9 @@ class Case:
 
     study: Study
     state: str = "proposed"
+    proposer: str = ""  # the member through whom it was proposed
+    expires_ms: int = 0  # members may decide until then, by their own clocks; 0: for ever
+    words: dict[str, Word] = field(default_factory=dict)  # member -> its last word, for people
     consents: dict[str, bytes] = field(default_factory=dict)  # member -> entry hash
     rules: dict[str, bytes] = field(default_factory=dict)  # member -> its rules, as consented
     refusals: dict[str, str] = field(default_factory=dict)
