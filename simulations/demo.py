@@ -1,31 +1,33 @@
 """`p2pmpc demo`: four organisations on one machine, real data, two studies, each answer compared.
 
-First three hospitals ask about their patients together; then the same hospitals and a laboratory
-link their patients privately. Every member is a real process with mutual TLS on loopback.
+One network: three hospitals and a laboratory, each with its own runtime, keys, store and port, and
+mutual TLS on loopback between them. First the hospitals ask about their patients together; then
+they and the laboratory link their patients privately. Each member decides in its own way: by its
+policy's lists, by its rules alone, or by its steward, whom the demo plays.
 """
 
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from p2pmpc.dictionary import Dictionary, read_dictionary
+from p2pmpc.dictionary import read_dictionary
 from p2pmpc.errors import LocalError
 from p2pmpc.folder import private_folder
 from p2pmpc.study import Study, read_study
 from p2pmpc.verify import verify_bundle
-from simulations.laptop import Limits, Progress, Rehearsal, rehearse
-from simulations.lung import HOSPITALS, LAB, Split, read_lung, split, write_files
+from simulations.laptop import Limits, Plan, Progress, Rehearsal, save, staged
+from simulations.lung import HOSPITALS, LAB, STEWARDS, Split, read_lung, split, write_files
 from simulations.pooled import Comparison, compare, linked_values, pooled_values
 from simulations.process import Command
-from simulations.rules import rehearsal_rules
-from simulations.sites import Site, site_of
+from simulations.sites import site_of
 from simulations.workers import Stop
 
-__all__ = ["DIFFERENCE_MAX", "Act", "Demo", "run_demo"]
+__all__ = ["DIFFERENCE_MAX", "Act", "Demo", "demo_plan", "run_demo"]
 
 QUIET = ("left_out", "missing")  # a few missing values are withheld in most tables: not news
 DIFFERENCE_MAX = 1e-9  # relative: float64 finishing, far above what exact integer sums lose
@@ -63,13 +65,47 @@ def run_demo(
     parts = split(read_lung())
     with private_folder() as folder:
         files = write_files(parts, folder)
-        acts = [
-            _act(name, files, parts, values, folder / f"{name}-result", command, stop, on_progress)
-            for name, values in (("pooled", pooled_values), ("linked", linked_values))
-        ]
+        acts = list(_acts(parts, files, folder, command, stop, on_progress))
         if out is not None:
             shutil.copytree(folder, out, dirs_exist_ok=True)
     return Demo(acts, tuple(_notes(parts)), out)
+
+
+def _acts(
+    parts: Split,
+    files: Mapping[str, Path],
+    folder: Path,
+    command: Command,
+    stop: Stop,
+    on_progress: Callable[[Progress], None],
+) -> Iterator[Act]:
+    """Both studies among the same four nodes."""
+    plan = demo_plan(files)
+    with staged(plan.members, command, Limits(), stop, on_progress) as stage:
+        stage.describe(lambda: plan.dictionaries)
+        facts = stage.meet(plan)
+        for name, values in (("pooled", pooled_values), ("linked", linked_values)):
+            study = read_study(files[name])
+            began = time.monotonic()
+            done = stage.run(plan, study, facts)
+            cost = {"seconds": round(time.monotonic() - began, 3), **done.cost}
+            saved = save(replace(done, cost=cost), folder / f"{name}-result")
+            yield _act(study, saved, values(parts))
+
+
+def demo_plan(files: Mapping[str, Path]) -> Plan:
+    """The four members with their files, descriptions and rules, as `write_files` laid them out."""
+    members = (*HOSPITALS, LAB)
+    described = {one: read_dictionary(files[one]) for one in ("lung", "markers")}
+    held = {name: "markers" if name == LAB else "lung" for name in members}
+    return Plan(
+        title="lung",
+        members=members,
+        sites={name: site_of(name, [files[name]]) for name in members},
+        dictionaries={name: {held[name]: described[held[name]]} for name in members},
+        policies={name: files[f"{name}-policy"].read_text("utf-8") for name in members},
+        stewards=STEWARDS,
+    )
 
 
 def _notes(parts: Split) -> Iterator[str]:
@@ -86,28 +122,9 @@ def _notes(parts: Split) -> Iterator[str]:
     yield "Real: every measurement and the centre. Made up: the members' names and the identifiers."
 
 
-def _act(
-    name: str,
-    files: Mapping[str, Path],
-    parts: Split,
-    values: Callable[[Split], Mapping[tuple[str, str], float]],
-    out: Path,
-    command: Command,
-    stop: Stop,
-    on_progress: Callable[[Progress], None],
-) -> Act:
-    study = read_study(files[name])
-    described = {one: read_dictionary(files[one]) for one in ("lung", "markers")}
-    members = [*HOSPITALS, LAB] if LAB in study.parties else list(HOSPITALS)
-    sites = {member: site_of(member, [files[member]]) for member in members}
-
-    def describe(study: Study, sites: Mapping[str, Site]) -> Mapping[str, Mapping[str, Dictionary]]:
-        return {member: {d: described[d] for d in study.datasets_of(member)} for member in sites}
-
-    rules = rehearsal_rules([str(files["policy"])], study)
-    done = rehearse(study, sites, describe, rules, out, command, Limits(), stop, on_progress)
+def _act(study: Study, done: Rehearsal, pooled: Mapping[tuple[str, str], float]) -> Act:
     verify_bundle(done.bundle)
-    found = compare(done.answer, dict(values(parts)))
+    found = compare(done.answer, dict(pooled))
     far = [one for one in found if not one.difference <= DIFFERENCE_MAX]
     if far:
         raise LocalError(

@@ -4,37 +4,49 @@ What a rehearsal is for: the same study file, checks, protocols and record as am
 before anybody is asked. What it is not: a protection between its sites, since one machine and one
 user hold them all.
 
-Steps: start all nodes at once, exchange cards, load every member's data at once, set the rules,
-propose, follow the story of all nodes, collect the answer, receipts, costs and records, end the
-nodes. Every step has a deadline; the first error ends all. Whatever happens, and whenever, no
-process and no temporary file is left.
+Steps: start all nodes at once, exchange cards, load every member's data at once, set the rules;
+then for each study: propose, follow the story of its parties, collect the answer, receipts, costs
+and records; at last end the nodes. Every step has a deadline; the first error ends all. Whatever
+happens, and whenever, no process and no temporary file is left.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from p2pmpc.answer import Answer
 from p2pmpc.dictionary import Dictionary
-from p2pmpc.errors import Aborted, LocalError, NotFound, P2pmpcError, error_from_json
+from p2pmpc.errors import Aborted, LocalError, NotFound, P2pmpcError
 from p2pmpc.folder import private_folder, write_atomically
 from p2pmpc.study import Study
+from simulations.following import Follower, Story, reader
 from simulations.process import Command, MemberProcess, end_all, start
 from simulations.sites import Site, check_sites
 from simulations.workers import Stop, gather
 
-__all__ = ["OUT_NAMES", "Limits", "Progress", "Rehearsal", "SiteFacts", "rehearse", "save"]
+__all__ = [
+    "OUT_NAMES",
+    "Limits",
+    "Plan",
+    "Progress",
+    "Rehearsal",
+    "SiteFacts",
+    "Stage",
+    "rehearse",
+    "save",
+    "staged",
+]
 
 OUT_NAMES = ("answer.json", "receipt", "log.bundle")
-FINAL = frozenset({"answered", "withheld", "refused", "aborted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +108,19 @@ class Rehearsal:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A checked rehearsal: nothing in it can be wrong usage any more."""
+    """A checked network: nothing in it can be wrong usage any more.
 
-    study: Study
+    dictionaries  member -> data set -> description
+    policies      member -> its rules as TOML; a member that is absent keeps a rehearsal's own
+    stewards      member -> the reason for which its steward approves what its policy asks about
+    """
+
+    title: str
     members: tuple[str, ...]
     sites: Mapping[str, Site]
-    dictionaries: Mapping[str, Mapping[str, Dictionary]]  # member -> data set -> description
-    policies: Mapping[str, str]  # member -> its rules as TOML; absent: a rehearsal's own
-    command: Command
-    limits: Limits
+    dictionaries: Mapping[str, Mapping[str, Dictionary]]
+    policies: Mapping[str, str]
+    stewards: Mapping[str, str]
 
 
 Describe = Callable[[Study, Mapping[str, Site]], Mapping[str, Mapping[str, Dictionary]]]
@@ -127,10 +143,33 @@ def rehearse(
     Raises WrongUsage before anything starts; BadData, Refused, Aborted as the nodes report them;
     MemberMissing for a node process that died.
     """
-    began = time.monotonic()
     members = check_sites(study, sites)
     if out is not None:
         _check_out(out)
+    began = time.monotonic()
+    with staged(members, command, limits, stop, on_progress) as stage:
+        dictionaries = stage.describe(lambda: describe(study, sites))
+        plan = Plan("rehearsal", members, sites, dictionaries, policies, {})
+        facts = stage.meet(plan)
+        found = stage.run(plan, study, facts)
+    cost = {"seconds": round(time.monotonic() - began, 3), **found.cost}
+    done = replace(found, cost=cost)
+    return save(done, out) if out is not None else done
+
+
+@contextlib.contextmanager
+def staged(
+    members: Sequence[str],
+    command: Command,
+    limits: Limits,
+    stop: Stop,
+    on_progress: Callable[[Progress], None],
+) -> Iterator[Stage]:
+    """Nodes of these members, starting; whatever happens, they are ended and their files removed.
+
+    An error that leaves this carries every node's last words as notes.
+    """
+    began = time.monotonic()
 
     def tell(step: str, member: str, text: str) -> None:
         on_progress(Progress(step, member, text, time.monotonic() - began))
@@ -139,18 +178,13 @@ def rehearse(
         stage = Stage([], stop, tell, limits)
         try:
             stage.start_all(members, folder, command)
-            dictionaries = stage.describe(lambda: describe(study, sites))
-            plan = Plan(study, members, sites, dictionaries, policies, command, limits)
-            found = stage.play(plan)
+            yield stage
         except P2pmpcError as fault:
             for one in stage.nodes:
                 fault.add_note(one.last_words())
             raise
         finally:
             end_all(stage.nodes)
-    cost = {"seconds": round(time.monotonic() - began, 3), **found.cost}
-    done = replace(found, cost=cost)
-    return save(done, out) if out is not None else done
 
 
 @dataclass(slots=True)
@@ -191,16 +225,21 @@ class Stage:
         # a node that cannot start says why on its ready line, then ends: let the reader tell it
         self.stop.check()
 
-    def play(self, plan: Plan) -> Rehearsal:
-        """From cards to collected answers."""
+    def meet(self, plan: Plan) -> dict[str, SiteFacts]:
+        """Found the network, load all data, set all rules; what each owner is told of its data."""
         self.step = "while the members met"
-        self._network()
+        self._network(plan.title)
         self.step = "while it read its data"
         facts = self._data(plan)
+        self._rule(plan)
+        return facts
+
+    def run(self, plan: Plan, study: Study, facts: Mapping[str, SiteFacts]) -> Rehearsal:
+        """One study among its parties, from the proposal to the collected answer."""
         self.step = "while the study ran"
-        study = self._propose(plan)
-        state = self._follow(study)
-        return self._collect(plan, study, state, facts)
+        found = self._propose(study)
+        state = self._follow(plan, study, found)
+        return self._collect(study, found, state, facts)
 
     def _each(
         self,
@@ -212,10 +251,10 @@ class Stage:
         chosen = [one for one in self.nodes if members is None or one.name in members]
         return gather({one.name: _bound(job, one) for one in chosen}, self.look, deadline_s, what)
 
-    def _network(self) -> None:
+    def _network(self, title: str) -> None:
         limit = self.limits.network_s
         cards = self._each(lambda one: one.client.get("/card", limit)["card"], limit, "its card")
-        body = {"cards": [cards[name] for name in sorted(cards)], "name": "rehearsal"}
+        body = {"cards": [cards[name] for name in sorted(cards)], "name": title}
         self._each(lambda one: one.client.post("/network", body, limit), limit, "the network")
         self.tell("network", "", f"{len(cards)} members hold each other's cards")
 
@@ -228,7 +267,7 @@ class Stage:
             self.tell("data", name, f"{facts[name].rows} rows read and checked")
         return facts
 
-    def _propose(self, plan: Plan) -> str:
+    def _rule(self, plan: Plan) -> None:
         limit = self.limits.propose_s
 
         def rule(one: MemberProcess) -> None:
@@ -236,38 +275,49 @@ class Stage:
                 one.client.post("/policy", {"policy": plan.policies[one.name]}, limit)
 
         self._each(rule, limit, "its policy")
-        proposer = self.nodes[0]
-        body = {"study": base64.b64encode(plan.study.to_bytes()).decode()}
-        study: str = self._each(
+
+    def _propose(self, study: Study) -> str:
+        limit = self.limits.propose_s
+        proposer = study.parties[0]
+        body = {"study": base64.b64encode(study.to_bytes()).decode()}
+        proposed: str = self._each(
             lambda one: one.client.post("/study", body, limit)["study"],
             limit,
             "the proposal",
-            [proposer.name],
-        )[proposer.name]
-        return study
+            [proposer],
+        )[proposer]
+        return proposed
 
-    def _follow(self, study: str) -> str:
-        """The state in which the study ended at all members. Raises what ended it early."""
+    def approve(self, member: str, study: Study, why: str) -> None:
+        """A member's steward says yes to exactly this study."""
+        body = {"approve": True, "why": why, "hash": study.hash.hex()}
+        (node,) = (one for one in self.nodes if one.name == member)
+        node.client.post(f"/study/{study.id}/decision", body, self.limits.propose_s)
+
+    def _follow(self, plan: Plan, study: Study, proposed: str) -> str:
+        """The state in which the study ended at its parties. Raises what ended it early."""
         news: queue.SimpleQueue[Story] = queue.SimpleQueue()
         ended = threading.Event()
-        for one in self.nodes:
-            reader = _reader(one, study, news, ended, self.limits.poll_s)
-            threading.Thread(target=reader, daemon=True).start()
+        parties = [one for one in self.nodes if one.name in study.parties]
+        for one in parties:
+            read = reader(one, proposed, news, ended, self.limits.poll_s)
+            threading.Thread(target=read, daemon=True).start()
         try:
-            return Follower(self, len(self.nodes)).follow(news)
+            return Follower(self, study, plan.stewards).follow(news)
         finally:
             ended.set()
 
     def _collect(
-        self, plan: Plan, study: str, state: str, facts: Mapping[str, SiteFacts]
+        self, study: Study, proposed: str, state: str, facts: Mapping[str, SiteFacts]
     ) -> Rehearsal:
         self.step = "while the answer was collected"
         limit = self.limits.collect_s
-        recipients = [name for name in plan.members if name in plan.study.recipients]
+        parties = study.parties
+        recipients = [name for name in parties if name in study.recipients]
 
         def ask(what: str, members: Sequence[str]) -> dict[str, Any]:
             return self._each(
-                lambda one: _or_none(lambda: one.client.study(study, what, limit)),
+                lambda one: _or_none(lambda: one.client.study(proposed, what, limit)),
                 limit,
                 f"its {what}",
                 members,
@@ -282,82 +332,16 @@ class Stage:
         if receipts:
             proof = next(iter(receipts.values()))
             answer = Answer.from_json(answer).with_proof(proof).to_json()
-        cost = ask("cost", plan.members)
+        cost = ask("cost", parties)
         bundles = self._each(
             lambda one: base64.b64decode(one.client.get("/log/export", limit)["bundle"]),
             limit,
             "its record",
         )
-        told = {name: _with_duplicates(facts[name], cost[name]) for name in plan.members}
-        return Rehearsal(study, answer, receipts, dict(sorted(bundles.items())), _sum(cost), told)
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """One line of one node's story, or (event "") only the state of the study there."""
-
-    node: str
-    event: str
-    member: str
-    text: str
-    error: Mapping[str, Any] | None
-    state: str
-
-
-@dataclass(slots=True)
-class Follower:
-    """Reads all nodes' stories until the study has ended everywhere."""
-
-    stage: Stage
-    nodes: int
-    told: set[tuple[str, str, str]] = field(default_factory=set)
-    states: dict[str, str] = field(default_factory=dict)
-    fault: P2pmpcError | None = None
-
-    def follow(self, news: queue.SimpleQueue[Story]) -> str:
-        """Returns "answered" or "withheld"; raises what ended the study early."""
-        limits = self.stage.limits
-        deadline = time.monotonic() + limits.study_s
-        while True:
-            self.stage.look()
-            story = _next(news)
-            if story is not None:
-                deadline = min(deadline, time.monotonic() + self._hear(story))
-            ended = [state for state in self.states.values() if state in FINAL]
-            if len(ended) == self.nodes or time.monotonic() > deadline:
-                return self._conclude(len(ended) == self.nodes)
-
-    def _hear(self, story: Story) -> float:
-        """Note one line; how many seconds the rest may still take."""
-        limits = self.stage.limits
-        line = (story.event, story.member, story.text)
-        if story.event and line not in self.told:
-            self.told.add(line)
-            self.stage.tell(story.event, story.member, story.text)
-        if story.state:
-            self.states[story.node] = story.state
-        if story.error is not None and self.fault is None:
-            self.fault = error_from_json(dict(story.error))
-        if self.fault is not None or story.state in {"refused", "aborted"}:
-            return limits.after_fault_s
-        return limits.after_first_s if story.state in FINAL else limits.study_s
-
-    def _conclude(self, all_ended: bool) -> str:
-        if self.fault is not None:
-            raise self.fault
-        states = set(self.states.values())
-        if states & {"refused", "aborted"}:
-            who = sorted(n for n, s in self.states.items() if s in {"refused", "aborted"})
-            raise Aborted(f"the study ended early at {', '.join(who)}", member=who[0])
-        if not all_ended:
-            late = sorted({one.name for one in self.stage.nodes} - self._ended())
-            raise Aborted(
-                f"{', '.join(late)} did not end the study in time", member=late[0] if late else None
-            )
-        return "answered" if "answered" in states else "withheld"
-
-    def _ended(self) -> set[str]:
-        return {name for name, state in self.states.items() if state in FINAL}
+        told = {name: _with_duplicates(facts[name], cost[name]) for name in parties}
+        return Rehearsal(
+            proposed, answer, receipts, dict(sorted(bundles.items())), _sum(cost), told
+        )
 
 
 def save(done: Rehearsal, out: Path) -> Rehearsal:
@@ -414,41 +398,6 @@ def _load(one: MemberProcess, plan: Plan, limit_s: float) -> SiteFacts:
 def _with_duplicates(facts: SiteFacts, cost: Mapping[str, Any] | None) -> SiteFacts:
     """With the rows of each linked table that repeat a person: the owner alone is told."""
     return replace(facts, duplicates=dict((cost or {}).get("duplicates", {})))
-
-
-def _reader(
-    one: MemberProcess,
-    study: str,
-    news: queue.SimpleQueue[Story],
-    ended: threading.Event,
-    poll_s: float,
-) -> Callable[[], None]:
-    """A thread's body: one node's story into the queue until the study has ended there."""
-
-    def read() -> None:
-        after, state = 0, ""
-        while state not in FINAL and not ended.is_set():
-            try:
-                what = f"events?after={after}&wait={poll_s:g}"
-                found = one.client.study(study, what, poll_s + 10.0)
-            except P2pmpcError:
-                ended.wait(0.2)  # the main thread sees a dead process and names it
-                continue
-            for line in found["events"]:
-                after = max(after, line["n"])
-                error = line.get("error")
-                news.put(Story(one.name, line["event"], line["member"], line["text"], error, ""))
-            state = found["state"]
-            news.put(Story(one.name, "", "", "", None, state))
-
-    return read
-
-
-def _next(news: queue.SimpleQueue[Story]) -> Story | None:
-    try:
-        return news.get(timeout=0.02)
-    except queue.Empty:
-        return None
 
 
 def _or_none(ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:

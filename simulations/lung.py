@@ -17,7 +17,16 @@ from typing import Any
 
 from p2pmpc.errors import LocalError
 
-__all__ = ["HOSPITALS", "LAB", "Split", "read_lung", "split", "write_files"]
+__all__ = [
+    "HOSPITALS",
+    "LAB",
+    "POLICIES",
+    "STEWARDS",
+    "Split",
+    "read_lung",
+    "split",
+    "write_files",
+]
 
 HOSPITALS: Mapping[str, tuple[int, int]] = {"north": (1, 7), "south": (10, 13), "west": (15, 33)}
 LAB = "lab"
@@ -115,13 +124,30 @@ maximum = 100
 uses = ["aggregate", "model"]
 """
 
-POLICY = """\
-[default]
-decide = "approve"
+THRESHOLDS = """\
 minimum_cell = 10
 minimum_cohort = 10
 minimum_members = 2
 """
+
+# Three ways to decide: by lists, by a steward, and by rules alone.
+POLICIES: Mapping[str, str] = {
+    "north": f"""\
+[default]
+decide = "ask"
+purposes = ["DUO:0000007"]
+kinds = ["describe", "t_test", "histogram", "crosstab", "linear_model", "count", "correlation"]
+{THRESHOLDS}""",
+    "south": f'[default]\ndecide = "ask"\n{THRESHOLDS}',
+    "west": f'[default]\ndecide = "approve"\n{THRESHOLDS}',
+    "lab": f'[default]\ndecide = "ask"\n{THRESHOLDS}',
+}
+
+# What the stewards of the demo say when they are asked; in a network, people type it.
+STEWARDS: Mapping[str, str] = {
+    "south": "lung patients were told of studies like this; no group under ten is shown",
+    "lab": "our part is three measurements a patient, and no identifier leaves",
+}
 
 POOLED = """\
 [study]
@@ -254,7 +280,7 @@ def split(path: Path) -> Split:
 
 
 def write_files(parts: Split, folder: Path) -> dict[str, Path]:
-    """CSV files by member, dictionaries, policy and studies below `folder`; their paths by name."""
+    """CSV files, dictionaries, policies and studies below `folder`; their paths by name."""
     found = {}
     for name, frame in {**parts.hospitals, LAB: parts.lab}.items():
         path = folder / name / ("markers.csv" if name == LAB else "lung.csv")
@@ -264,7 +290,7 @@ def write_files(parts: Split, folder: Path) -> dict[str, Path]:
     texts = {
         "lung": LUNG,
         "markers": MARKERS,
-        "policy": POLICY,
+        **{f"{name}-policy": policy for name, policy in POLICIES.items()},
         "pooled": POOLED,
         "linked": LINKED,
     }

@@ -32,9 +32,14 @@ LAST_WORDS_MAX = 20_000  # characters of a node's log that --debug keeps
 Command = Callable[[str, Path], Sequence[str]]
 
 
-def node_command(name: str, home: Path) -> list[str]:
-    """The command line of one throw-away node."""
-    return [sys.executable, "-m", "nodes", "--ephemeral", "--name", name, "--home", str(home)]
+def node_command(engine: str) -> Command:
+    """The command lines of throw-away nodes on this engine: "process" or "ray"."""
+
+    def command(name: str, home: Path) -> list[str]:
+        words = ["-m", "nodes", "--ephemeral", "--name", name, "--home", str(home)]
+        return [sys.executable, *words, *([] if engine == "process" else ["--engine", engine])]
+
+    return command
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,11 @@ from p2pmpc.cli.rehearse import learns
 if TYPE_CHECKING:
     from simulations.demo import Act, Demo
     from simulations.laptop import Progress
+    from simulations.workers import Stop
 
 __all__ = ["register"]
+
+TRIALS = ("refusal", "kill", "forgery")  # the keys of simulations.trials.TRIALS
 
 
 def register(root: click.Group) -> None:
@@ -32,7 +35,20 @@ def register(root: click.Group) -> None:
         metavar="DIR",
         help="keep data, dictionaries, studies, answers, receipts and records here",
     )
-    def demo(out: Path | None) -> Reply:
+    @click.option(
+        "--engine",
+        type=click.Choice(["process", "ray"]),
+        default="ray",
+        show_default=True,
+        help="what each organisation's node runs on",
+    )
+    @click.option(
+        "--try",
+        "trial",
+        type=click.Choice(TRIALS),
+        help="instead: see how a study ends that is refused, hit or tampered with",
+    )
+    def demo(out: Path | None, engine: str, trial: str | None) -> Reply:
         from simulations.demo import run_demo
         from simulations.process import node_command
         from simulations.workers import listening
@@ -43,8 +59,19 @@ def register(root: click.Group) -> None:
             say(line.step, line.member, line.text, line.seconds)
 
         with listening() as stop:
-            done = run_demo(out, node_command, stop, tell)
+            if trial is not None:
+                return _try(trial, stop, tell)
+            done = run_demo(out, node_command(engine), stop, tell)
         return Reply("demo", _data(done), list(_lines(done)))
+
+
+def _try(trial: str, stop: Stop, tell: Callable[[Progress], None]) -> Reply:
+    """Plain processes are enough for this, and quicker to start."""
+    from simulations.process import node_command
+    from simulations.trials import run_trial
+
+    done = run_trial(trial, node_command("process"), stop, tell)
+    return Reply("demo", {"lines": list(done.lines)}, done.lines, done.error)
 
 
 def _data(done: Demo) -> dict[str, Any]:
@@ -83,6 +110,10 @@ def _lines(done: Demo) -> Iterator[str | Table]:
     yield ""
     if done.kept is not None:
         yield f"Every file of it: {done.kept}"
+    yield "Three more to try:"
+    yield "  p2pmpc demo --try refusal   a member's policy says no"
+    yield "  p2pmpc demo --try kill      a node is killed during the study"
+    yield "  p2pmpc demo --try forgery   a number of the receipt, a bit of the record are changed"
     yield "Your own data next: p2pmpc rehearse STUDY --site NAME=FILE --site NAME=FILE"
 
 

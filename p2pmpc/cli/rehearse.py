@@ -11,7 +11,6 @@ import click
 from p2pmpc.cli.answer import answer_lines, cost_line, withheld
 from p2pmpc.cli.commands import progress, spoken
 from p2pmpc.cli.output import Reply, Table
-from p2pmpc.errors import NotBuilt
 from p2pmpc.study import Study, read_study
 
 if TYPE_CHECKING:
@@ -68,13 +67,7 @@ def register(root: click.Group) -> None:
         engine: str,
         out: Path | None,
     ) -> Reply:
-        if engine == "ray":
-            raise NotBuilt(
-                "`--engine ray` is not part of this version yet",
-                field="--engine",
-                next="Leave it out: every node is a process of its own.",
-            )
-        return _rehearse(Path(study), sites, dictionaries, policies, out)
+        return _rehearse(Path(study), sites, dictionaries, policies, engine, out)
 
 
 def _rehearse(
@@ -82,6 +75,7 @@ def _rehearse(
     sites: Sequence[str],
     dictionaries: Sequence[str],
     policies: Sequence[str],
+    engine: str,
     out: Path | None,
 ) -> Reply:
     from simulations.describe import Describer
@@ -104,9 +98,8 @@ def _rehearse(
     for who, what in learns(study).items():
         say("learns", who, what, 0.0)
     with listening() as stop:
-        done = rehearse(
-            study, found, describer.describe, rules, out, node_command, Limits(), stop, tell
-        )
+        command = node_command(engine)
+        done = rehearse(study, found, describer.describe, rules, out, command, Limits(), stop, tell)
     return rehearsal_reply("rehearse", study, done, describer.notes)
 
 
