@@ -20,7 +20,8 @@ from p2pmpc.record import Genesis, read_content
 from p2pmpc.roster import Roster, read_roster
 from p2pmpc.settings import Settings
 from simulations.chance import Chance
-from simulations.memory import Library, MemoryStore, Volume
+from simulations.memory import MemoryStore, Volume
+from simulations.reading import SharedReading
 
 __all__ = ["Inhabitant", "settle"]
 
@@ -37,6 +38,7 @@ class Inhabitant:
     settings: Settings
     policy: Policy
     store: MemoryStore
+    reading: SharedReading
     randomness: Callable[[int], bytes]
     core: Core | None = None
     life: int = 0
@@ -67,7 +69,7 @@ class Inhabitant:
         return core.restore(now_ms, [self._known(volume) for volume in stored])
 
     def _core(self) -> Core:
-        feeds = Feeds(self.name, self.signer, self.randomness, self.store)
+        feeds = Feeds(self.name, self.signer, self.randomness, self.store, reading=self.reading)
         return Core(
             self.name,
             self.settings,
@@ -87,7 +89,7 @@ class Inhabitant:
 
     def _known(self, volume: Volume) -> Known:
         body = self.store.body_of(volume)
-        content = read_content(volume.entry.kind, body) if body is not None else None
+        content = self.reading.content(volume.entry, body) if body is not None else None
         return Known(volume.entry, volume.hash, content)
 
 
@@ -97,7 +99,7 @@ def make_key_pair(secret: bytes) -> tuple[bytes, bytes]:
 
 
 def settle(
-    index: int, name: str, network: int, policy: Policy, library: Library, chance: Chance
+    index: int, name: str, network: int, policy: Policy, reading: SharedReading, chance: Chance
 ) -> Inhabitant:
     """A node that has keys and a card, and has not been started."""
     keys = SecretKeys(chance.bytes(32), chance.bytes(32), chance.bytes(32))
@@ -109,6 +111,7 @@ def settle(
         card=make_card(name, keys, name.encode(), "127.0.0.1:1"),
         settings=Settings(name=name),
         policy=policy,
-        store=MemoryStore(library),
+        store=MemoryStore(reading.library),
+        reading=reading,
         randomness=chance.bytes,
     )

@@ -49,6 +49,7 @@ from simulations.inhabitant import Inhabitant, settle
 from simulations.memory import Library, Volume
 from simulations.network import HEADER_BYTES, Links, weigh
 from simulations.plan import EXACT_NODES_MAX, Errand, Plan, dictionary, member_name
+from simulations.reading import SharedReading
 from simulations.sessions import Attempt, Seat, facts_of
 from simulations.spread import Spread
 
@@ -550,10 +551,10 @@ EFFECTS: Mapping[type, Callable[[World, Inhabitant, Any], None]] = {
 
 def make_world(plan: Plan) -> World:
     """Everything in its place at time zero, nothing started."""
-    chance, library = Chance(plan.seed, "world"), Library()
+    chance, reading = Chance(plan.seed, "world"), SharedReading(Library())
     nodes = [
         settle(
-            node, member_name(node), place, draw_policy(chance.fork(f"policy {node}")), library,
+            node, member_name(node), place, draw_policy(chance.fork(f"policy {node}")), reading,
             chance.fork(f"node {node}"),
         )
         for place, inside in enumerate(plan.networks)

@@ -11,11 +11,13 @@ not taken from the one who left it out; whoever cites a forked author is still h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol as Shape
 from typing import TypeAlias
 
+from nodes.core.reading import PlainReading, Reading
 from p2pmpc.errors import LogError, P2pmpcError, SplitView
 from p2pmpc.identity import Signer
 from p2pmpc.limits import ENTRIES_BATCH_MAX, ENTRIES_BYTES_MAX
@@ -29,13 +31,9 @@ from p2pmpc.record import (
     Head,
     SignedEntry,
     author_entry,
-    check_alone,
-    check_body,
     check_entry,
     check_place,
     compare_entries,
-    entry_hash,
-    read_content,
     wrong_entry,
 )
 from p2pmpc.roster import Roster
@@ -47,6 +45,7 @@ __all__ = [
     "WAITING_MAX",
     "Feeds",
     "Known",
+    "News",
     "Shelf",
     "batches",
 ]
@@ -54,9 +53,9 @@ __all__ = [
 
 WAITING_MAX = 1024  # entries of one author ahead of what they have read; more come again later
 WAITING_BYTES_MAX = 8 * 2**20  # and their bytes: several messages full of them
-NEWS_BYTES_MAX = 8 * 2**20  # sent for one frontier; the rest goes with the next
+NEWS_BYTES_MAX = 2 * 2**20  # sent for one frontier: about a second's work; then it asks again
 MARKS_MAX = 2**16  # entries whose hash and time are at hand: 20 MB; others are read from the store
-NEWS_STEP = 16  # entries read from the store at once, each up to most of a frame
+NEWS_STEP = 64  # entries of one feed read from the store at once, after some were wanted
 
 Filed: TypeAlias = tuple[SignedEntry, Body | None]
 
@@ -77,6 +76,15 @@ class Known:
     content: Content | None
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a peer lacks: messages in causal order, and whether there is more than they hold."""
+
+    batches: list[Entries]
+    size: int
+    cut: bool
+
+
 @dataclass(slots=True)
 class Feeds:
     """Owned by the core alone. `shelf` lags behind only within one batch of effects."""
@@ -86,13 +94,17 @@ class Feeds:
     randomness: Callable[[int], bytes]
     shelf: Shelf
     roster: Roster | None = None
+    reading: Reading = field(default_factory=PlainReading)
     heads: dict[str, Head] = field(default_factory=dict)
     forks: dict[str, ForkProof] = field(default_factory=dict)
     waiting: dict[str, dict[int, Filed]] = field(default_factory=dict)  # by author and number
+    waiting_bytes: dict[str, int] = field(default_factory=dict)  # by author
+    bodiless: dict[str, int] = field(default_factory=dict)  # author -> whose body was left out
     refused: list[P2pmpcError] = field(default_factory=list)  # what had waited and proved wrong
     fresh: dict[tuple[str, int], SignedEntry] = field(default_factory=dict)  # not yet on the shelf
     marks: dict[tuple[str, int], tuple[bytes, int]] = field(default_factory=dict)
     marked: set[bytes] = field(default_factory=set)  # the hashes among the marks
+    front: Frontier | None = None  # the last one made, while no feed has grown
 
     def write(self, kind: str, content: Content, unix_ms: int) -> tuple[SignedEntry, Body, Known]:
         """The next entry of this member's own feed. It must be stored before it is sent."""
@@ -109,7 +121,7 @@ class Feeds:
             salt=self.randomness(16),
         )
         entry = check_entry(signed, self.roster, self.heads.get(self.name))
-        known = Known(entry, entry_hash(signed), content)
+        known = Known(entry, self.reading.hash(signed), content)
         self._advance(known)
         self.fresh[self.name, entry.seq] = signed
         return signed, body, known
@@ -124,28 +136,28 @@ class Feeds:
         """
         if self.roster is None or self._known_already(signed):
             return []
-        entry = check_alone(signed, self.roster)
+        entry = self.reading.sound(signed, self.roster)
         if entry.author in self.forks:
             return []
         if self._compare(signed, entry):
             return []
         if body is not None:
-            check_body(entry, body)
-            read_content(entry.kind, body)
-        elif peer != entry.author:
+            self.reading.content(entry, body)
+        elif peer != entry.author != self.name:
+            self.bodiless[entry.author] = entry.seq
             return []
         if not self._placeable(entry):
             self._keep(entry, signed, body)
             return []
         placed = [((signed, body), self._place(entry, signed, body))]
-        return placed + self.place_waiting()
+        return placed + self.place_waiting() if self.waiting else placed
 
     def _known_already(self, signed: SignedEntry) -> bool:
         """The very bytes that are here: every neighbour passes them on, none needs checking."""
-        name = entry_hash(signed)
+        name = self.reading.hash(signed)
         if name in self.marked:
             return True
-        entry = signed.read()
+        entry = self.reading.entry(signed)
         return self._hash_at(entry.author, entry.seq) == name
 
     def _placeable(self, entry: Entry) -> bool:
@@ -159,15 +171,16 @@ class Feeds:
 
     def _keep(self, entry: Entry, signed: SignedEntry, body: Body | None) -> None:
         mine = self.waiting.setdefault(entry.author, {})
-        size = sum(_weight(*filed) for filed in mine.values())
-        if len(mine) < WAITING_MAX and size + _weight(signed, body) <= WAITING_BYTES_MAX:
+        size = self.waiting_bytes.get(entry.author, 0) + _weight(signed, body)
+        if len(mine) < WAITING_MAX and size <= WAITING_BYTES_MAX:
             mine[entry.seq] = (signed, body)
+            self.waiting_bytes[entry.author] = size
 
     def _place(self, entry: Entry, signed: SignedEntry, body: Body | None) -> Known:
         check_place(entry, self.heads.get(entry.author))
         self._check_reading(entry)
-        content = read_content(entry.kind, body) if body is not None else None
-        known = Known(entry, entry_hash(signed), content)
+        content = self.reading.content(entry, body) if body is not None else None
+        known = Known(entry, self.reading.hash(signed), content)
         self._advance(known)
         self.fresh[entry.author, entry.seq] = signed
         return known
@@ -175,12 +188,14 @@ class Feeds:
     def _check_reading(self, entry: Entry) -> None:
         """What an auditor would ask of the heads: true, never un-read, and counted in its time."""
         before = self._entry_at(entry.author, entry.seq - 1) if entry.seq else None
-        now = {author: seq for author, seq, _ in entry.heads}
-        for author, seq, _ in before.heads if before is not None else ():
-            if now.get(author, -1) < seq:
-                raise wrong_entry(entry, f"forgets what it had read of {author}'s feed")
+        since = self.reading.progress(entry, before)
+        if since.forgets:
+            raise wrong_entry(entry, f"forgets what it had read of {since.forgets}'s feed")
+        # what its author had read before was checked then, and is older than that entry; only
+        # where a history was split since must all of it be looked at again
+        heads = entry.heads if self.forks else since.heads
         seen, exact = [0 if before is None else before.lamport], True
-        for author, seq, found in entry.heads:
+        for author, seq, found in heads:
             if author in self.forks and self._hash_at(author, seq) != found:
                 exact = False  # it had read the other history: its time cannot be counted
             else:
@@ -208,7 +223,8 @@ class Feeds:
         mark = self.marks.get((author, seq))
         if mark is None:
             signed = self._signed_at(author, seq)
-            mark = self._keep_mark(author, seq, entry_hash(signed), signed.read().lamport)
+            lamport = self.reading.entry(signed).lamport
+            mark = self._keep_mark(author, seq, self.reading.hash(signed), lamport)
         return mark
 
     def _keep_mark(self, author: str, seq: int, found: bytes, lamport: int) -> tuple[bytes, int]:
@@ -220,7 +236,7 @@ class Feeds:
         return found, lamport
 
     def _entry_at(self, author: str, seq: int) -> Entry:
-        return self._signed_at(author, seq).read()
+        return self.reading.entry(self._signed_at(author, seq))
 
     def _signed_at(self, author: str, seq: int) -> SignedEntry:
         return self.fresh.get((author, seq)) or self.shelf.entries(author, seq, seq)[0][0]
@@ -230,20 +246,24 @@ class Feeds:
         placed: list[tuple[Filed, Known]] = []
         while (filed := self._pop_placeable()) is not None:
             try:
-                placed.append((filed, self._place(filed[0].read(), *filed)))
+                placed.append((filed, self._place(self.reading.entry(filed[0]), *filed)))
             except P2pmpcError as fault:
                 self.refused.append(fault)
         for author in list(self.waiting):
             due = self._next(author)
             left = {seq: f for seq, f in self.waiting.pop(author).items() if seq >= due}
+            self.waiting_bytes.pop(author, None)
             if left and author not in self.forks:
                 self.waiting[author] = left
+                self.waiting_bytes[author] = sum(_weight(*filed) for filed in left.values())
         return placed
 
     def _pop_placeable(self) -> Filed | None:
         for author, mine in sorted(self.waiting.items()):
             filed = mine.get(self._next(author))
-            if filed and author not in self.forks and self._placeable(filed[0].read()):
+            if filed is None or author in self.forks:
+                continue
+            if self._placeable(self.reading.entry(filed[0])):
                 return mine.pop(self._next(author))
         return None
 
@@ -267,29 +287,43 @@ class Feeds:
     def _advance(self, known: Known) -> None:
         entry = known.entry
         self.heads[entry.author] = Head(entry.seq, known.hash, entry.lamport)
+        self.front = None
         self._keep_mark(entry.author, entry.seq, known.hash, entry.lamport)
 
     def frontier(self) -> Frontier:
         """How far each feed is known here."""
-        return Frontier(tuple((a, h.seq, h.hash) for a, h in sorted(self.heads.items())))
+        if self.front is None:
+            heads = sorted(self.heads.items())
+            self.front = Frontier(tuple((a, h.seq, h.hash) for a, h in heads))
+        return self.front
 
-    def news_for(self, frontier: Frontier) -> list[Entries]:
-        """What a peer with this frontier lacks, in batches that fit a frame.
+    def ahead(self, frontier: Frontier) -> bool:
+        """Whether a peer with this frontier says that it knows more than this node."""
+        names = self.roster.names if self.roster is not None else ()
+        return any(
+            seq >= self._next(author) and author in names and author not in self.forks
+            for author, seq, _ in frontier.heads
+        )
 
-        Where the peer knows another entry under a number, this node's own: together they are proof.
+    def news_for(self, frontier: Frontier, room: int) -> News:
+        """What a peer with this frontier lacks, up to `room` bytes, in batches that fit a frame.
+
+        In causal order, so that the peer can place each entry as it comes. Where it knows another
+        entry under a number, this node's own: together they are proof.
         """
+        if frontier.heads == self.frontier().heads:
+            return News([], 0, cut=False)  # most frontiers, once the entries have spread
         theirs = {author: (seq, found) for author, seq, found in frontier.heads}
-        lacking: list[Filed] = []
-        room = NEWS_BYTES_MAX
-        for author, head in sorted(self.heads.items()):
-            if theirs.get(author) == (head.seq, head.hash):
-                continue  # most feeds of most frontiers
-            for filed in self._from(author, self._first_lacking(author, theirs), head.seq):
-                room -= _weight(*filed)
-                if room < 0:
-                    return batches(lacking)
-                lacking.append(filed)
-        return batches(lacking)
+        runs = [
+            self._run(author, self._first_lacking(author, theirs), head.seq)
+            for author, head in sorted(self.heads.items())
+            if theirs.get(author) != (head.seq, head.hash)  # most feeds of most frontiers are alike
+        ]
+        return _news(heapq.merge(*runs, key=lambda one: one[:2]), room)
+
+    def range(self, author: str, first: int, last: int, room: int) -> News:
+        """These entries of one feed, as far as they are here and fit into `room` bytes."""
+        return _news(self._run(author, first, min(last, self._next(author) - 1)), room)
 
     def _first_lacking(self, author: str, theirs: Mapping[str, tuple[int, bytes]]) -> int:
         seq, found = theirs.get(author, (-1, b""))
@@ -297,10 +331,25 @@ class Feeds:
             return seq + 1
         return seq + 1 if self._hash_at(author, seq) == found else seq
 
-    def _from(self, author: str, first: int, last: int) -> Iterator[Filed]:
-        last = min(last, first + ENTRIES_BATCH_MAX - 1)
-        for start in range(first, last + 1, NEWS_STEP):
-            yield from self.shelf.entries(author, start, min(last, start + NEWS_STEP - 1))
+    def _run(self, author: str, first: int, last: int) -> Iterator[tuple[int, str, Filed]]:
+        """A feed's entries with their logical time, read in growing steps: often one is enough."""
+        step = 1
+        while first <= last:
+            for filed in self.shelf.entries(author, first, min(last, first + step - 1)):
+                yield self.reading.entry(filed[0]).lamport, author, filed
+            first, step = first + step, min(4 * step, NEWS_STEP)
+
+
+def _news(run: Iterable[tuple[int, str, Filed]], room: int) -> News:
+    found: list[Filed] = []
+    size = 0
+    for _, _, filed in run:
+        weight = _weight(*filed)
+        if found and size + weight > room:
+            return News(batches(found), size, cut=True)
+        found.append(filed)
+        size += weight
+    return News(batches(found), size, cut=False)
 
 
 def _weight(signed: SignedEntry, body: Body | None) -> int:

@@ -63,7 +63,6 @@ from p2pmpc.record import (
     SignedEntry,
     StudyNote,
 )
-from p2pmpc.roster import found_roster
 from p2pmpc.settings import Settings
 from p2pmpc.study import Study
 
@@ -131,7 +130,7 @@ class Core:
         """Found the network of these cards. Raises P2pmpcError if it is in one, or not in this."""
         if self.feeds.roster is not None:
             raise WrongUsage("this node belongs to a network already")
-        roster = found_roster(event.title, event.cards)
+        roster = self.feeds.reading.roster(event.title, event.cards)
         if self.name not in roster.names:
             raise P2pmpcError(f"{self.name} is not among the founding members")
         self.feeds.roster = roster
@@ -284,7 +283,7 @@ class Core:
 
     def apply_dataset(self, author: str, known: Known, note: DatasetNote) -> None:
         """A member describes its data; studies that waited for that are considered."""
-        dictionary = read_or_refuse(lambda: Dictionary.from_bytes(note.dictionary))
+        dictionary = read_or_refuse(lambda: self.feeds.reading.dictionary(note.dictionary))
         self.dictionaries.setdefault(author, {})[dictionary.name] = dictionary
         if author == self.name:
             self.commitments[dictionary.name] = note.commitment
@@ -296,7 +295,7 @@ class Core:
         study = self._read_study(note)
         if study.id in self.cases:
             return
-        case = Case(study)
+        case = Case(study, proposer=author)
         self.cases[study.id] = case
         self.emit(case, "proposed", author, f"{study.title} (proposed through {author})")
         consent.consider(self, case)
@@ -306,7 +305,7 @@ class Core:
         """The study, signed by its researcher and among members. Raises P2pmpcError."""
         if self.feeds.roster is None:
             raise WrongUsage("this node belongs to no network yet")
-        study = read_or_refuse(lambda: Study.from_bytes(note.study))
+        study = read_or_refuse(lambda: self.feeds.reading.study(note.study))
         network = self.feeds.roster.network
         verify_signature(note.researcher, network, "study", study.hash, note.signature)
         strangers = sorted(set(study.parties) - set(self.feeds.roster.names))
