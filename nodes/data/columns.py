@@ -47,8 +47,8 @@ class ColumnReader:
         """Decimal point or comma is a matter of one file."""
         self._marks.clear()
 
-    def add(self, raw: RawColumn, commas: bool) -> None:
-        """Read one batch. Raises CellFault, whose place is one of `raw.cells`."""
+    def add(self, raw: RawColumn, commas: bool, kept: slice) -> None:
+        """Check one batch and keep these rows of it. Raises CellFault, a place in `raw.cells`."""
         absent = self._absent_cells(raw.cells)
         places = np.flatnonzero(~absent)
         present = raw.cells if not absent.any() else [raw.cells[i] for i in places.tolist()]
@@ -60,12 +60,12 @@ class ColumnReader:
         if isinstance(found, list):
             distinct = np.full(len(raw.cells), None, object)
             distinct[places] = found
-            self._texts.extend(distinct[raw.codes].tolist())
+            self._texts.extend(distinct[raw.codes[kept]].tolist())
             return
         values = np.zeros(len(raw.cells), found.dtype)
         values[places] = found  # zero where missing, so that equal tables hash alike
-        self._numbers.append(values[raw.codes])
-        self._absent.append(absent[raw.codes])
+        self._numbers.append(values[raw.codes[kept]])
+        self._absent.append(absent[raw.codes[kept]])
 
     def values(self) -> Values:
         """All rows of a column that is not text."""

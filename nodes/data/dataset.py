@@ -1,11 +1,13 @@
 """A data set as a study reads it: typed columns, checked whole against the dictionary.
 
-    load(files, dictionary, member)  ->  Snapshot
+    load(files, dictionary, member)             ->  Snapshot
+    load_part(files, dictionary, member, rows)  ->  Snapshot of these rows, number of all rows
 
 Everything is checked before anything is kept; an error leaves nothing behind. The snapshot's root
 is a hash of values, not of files: CSV and Parquet of one table have the same root, and a changed
-cell, a moved row or another dictionary type has another. What peers see is a salted commitment to
-it; rows, counts and the root itself stay at the owner.
+cell, a moved row or another dictionary type has another. It is made of hashes of blocks of rows:
+processes that hold a part of the rows each come to the same root as one that holds all. What peers
+see is a salted commitment to it; rows, counts and the root itself stay at the owner.
 
 Against whom: errors and reprs travel further than rows do, so neither holds a value or a count.
 """
@@ -27,19 +29,23 @@ from p2pmpc.dictionary import Column, Dictionary
 from p2pmpc.errors import BadData, NotFound
 from protocols.statistics.plan import Values
 
-__all__ = ["Snapshot", "load"]
+__all__ = ["BLOCK_ROWS", "Blocks", "Snapshot", "commitment_of", "load", "load_part", "root_of"]
 
+BLOCK_ROWS = 65_536  # rows a hash; a part of a data set begins at a multiple of it
 IGNORED_NAMED_MAX = 20  # ignored columns that a note lists by name
+
+
+Blocks = Mapping[str, tuple[bytes, ...]]  # column -> the hash of each block of its rows
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Snapshot:
-    """One data set's rows in memory.
+    """One data set's rows in memory, or a part of them.
 
     numbers  column -> Values of shape (rows,): int64 for integer, category (place in `levels`),
              boolean (0, 1) and date (days since 1970-01-01), float64 for number and time_to_event
     texts    column -> one text a row, None where missing, for identifier and text
-    root     32 bytes: the hash of all values, in the order of the rows
+    blocks   column -> 32 bytes for each block of these rows
     notes    what the owner should know: encoding, separator, ignored columns
     """
 
@@ -47,8 +53,13 @@ class Snapshot:
     rows: int
     numbers: Mapping[str, Values]
     texts: Mapping[str, tuple[str | None, ...]]
-    root: bytes
+    blocks: Blocks
     notes: tuple[str, ...]
+
+    @property
+    def root(self) -> bytes:
+        """32 bytes: the hash of all values, in the order of the rows."""
+        return root_of(self.dictionary, self.rows, self.blocks)
 
     def __repr__(self) -> str:
         return f"Snapshot({self.dictionary.name}, <private>)"
@@ -80,7 +91,19 @@ class Snapshot:
 
     def commitment(self, salt: bytes) -> bytes:
         """32 bytes that bind this member to these rows and, the salt unknown, say nothing."""
-        return digest("p2pmpc/snapshot-commitment/1", salt, self.root)
+        return commitment_of(salt, self.root)
+
+
+def root_of(dictionary: Dictionary, rows: int, blocks: Blocks) -> bytes:
+    """The root of a table of so many rows, from the hashes of all its blocks."""
+    columns = sorted(dictionary.columns, key=lambda column: column.name)
+    hashes = [_column_hash(column, blocks[column.name]) for column in columns]
+    return digest("p2pmpc/snapshot/2", rows.to_bytes(8, "big"), *hashes)
+
+
+def commitment_of(salt: bytes, root: bytes) -> bytes:
+    """32 bytes that bind to the rows of this root and, the salt unknown, say nothing."""
+    return digest("p2pmpc/snapshot-commitment/1", salt, root)
 
 
 def load(
@@ -94,19 +117,36 @@ def load(
     Raises NotFound when a file is not there, BadData naming member, file, row and column for
     everything that the dictionary does not allow.
     """
+    return load_part(paths, dictionary, member, encoding, range(dictionary.rows_max))[0]
+
+
+def load_part(
+    paths: Path | str | Iterable[Path | str],
+    dictionary: Dictionary,
+    member: str,
+    encoding: str | None,
+    rows: range,
+) -> tuple[Snapshot, int]:
+    """These rows of a data set (the first is row 0), and how many rows it has in all.
+
+    The part that begins at row 0 checks every row; a later part checks its own, and the files as
+    such. `rows` must begin at a multiple of BLOCK_ROWS. Raises as `load` does.
+    """
+    assert rows.start % BLOCK_ROWS == 0, "a block lies in one part"
     files = [paths] if isinstance(paths, Path | str) else list(paths)
     readers = [ColumnReader(column, dictionary.missing) for column in dictionary.columns]
     notes: list[str] = []
-    rows = 0
+    read = 0
     try:
         for file in files:
             table = read_table(file, encoding)
             notes += [*table.notes, *_check_names(table, dictionary)]
-            rows = _add_file(table, readers, rows, dictionary)
+            read = _add_file(table, readers, read, dictionary, rows)
             notes += _observed(table, readers)
     except (BadData, NotFound) as fault:
         raise _of_member(fault, member) from None
-    return _snapshot(dictionary, readers, rows, tuple(notes))
+    kept = max(0, min(read, rows.stop) - rows.start)
+    return _snapshot(dictionary, readers, kept, tuple(notes)), read
 
 
 def _of_member(fault: BadData | NotFound, member: str) -> BadData | NotFound:
@@ -136,7 +176,7 @@ def _check_names(table: RawTable, dictionary: Dictionary) -> list[str]:
 
 
 def _add_file(
-    table: RawTable, readers: list[ColumnReader], rows: int, dictionary: Dictionary
+    table: RawTable, readers: list[ColumnReader], rows: int, dictionary: Dictionary, kept: range
 ) -> int:
     before = rows
     for reader in readers:
@@ -150,7 +190,7 @@ def _add_file(
                 file=str(table.path),
                 row=batch.first_row + batch.rows - (rows - dictionary.rows_max),
             )
-        _add_batch(table, batch, readers)
+        _add_batch(table, batch, readers, rows - batch.rows, kept)
     if rows == before:
         raise BadData(
             f"{table.path.name} has column names but no rows",
@@ -161,10 +201,16 @@ def _add_file(
     return rows
 
 
-def _add_batch(table: RawTable, batch: RawBatch, readers: list[ColumnReader]) -> None:
+def _add_batch(
+    table: RawTable, batch: RawBatch, readers: list[ColumnReader], first: int, kept: range
+) -> None:
+    """Read what is to be kept of a batch whose first row is row `first` of the data set."""
+    start, stop = max(0, kept.start - first), min(batch.rows, kept.stop - first)
+    if start >= stop and kept.start:
+        return  # the part that begins at row 0 checks it
     for reader, raw in zip(readers, batch.columns, strict=True):
         try:
-            reader.add(raw, table.decimal_comma)
+            reader.add(raw, table.decimal_comma, slice(start, max(start, stop)))
         except CellFault as fault:
             row = batch.first_row + int(np.argmax(raw.codes == fault.place))
             name = reader.column.name
@@ -196,39 +242,57 @@ def _snapshot(
 ) -> Snapshot:
     numbers = {r.column.name: r.values() for r in readers if r.column.type not in TEXTS}
     texts = {r.column.name: r.texts() for r in readers if r.column.type in TEXTS}
-    hashes = [
-        _text_hash(column, texts[column.name])
+    blocks = {
+        column.name: _text_blocks(texts[column.name])
         if column.type in TEXTS
-        else _number_hash(column, numbers[column.name])
-        for column in sorted(dictionary.columns, key=lambda column: column.name)
-    ]
-    root = digest("p2pmpc/snapshot/1", rows.to_bytes(8, "big"), *hashes)
+        else _number_blocks(numbers[column.name])
+        for column in dictionary.columns
+    }
     return Snapshot(
-        dictionary, rows, MappingProxyType(numbers), MappingProxyType(texts), root, notes
+        dictionary,
+        rows,
+        MappingProxyType(numbers),
+        MappingProxyType(texts),
+        MappingProxyType(blocks),
+        notes,
     )
 
 
-def _number_hash(column: Column, values: Values) -> bytes:
-    """Little-endian words, zero where missing, and one bit a row for missing."""
-    dtype = "<i8" if np.issubdtype(values.numbers.dtype, np.integer) else "<f8"
+def _column_hash(column: Column, blocks: tuple[bytes, ...]) -> bytes:
     return digest(
-        "p2pmpc/snapshot-column/1",
+        "p2pmpc/snapshot-column/2",
         column.name.encode(),
         column.type.encode(),
         digest("p2pmpc/levels/1", *(level.encode() for level in column.levels)),
-        np.packbits(values.missing).tobytes(),
-        values.numbers.astype(dtype).tobytes(),
+        *blocks,
     )
 
 
-def _text_hash(column: Column, texts: tuple[str | None, ...]) -> bytes:
+def _number_blocks(values: Values) -> tuple[bytes, ...]:
+    """One bit a row for missing, and little-endian words, zero where missing."""
+    dtype = "<i8" if np.issubdtype(values.numbers.dtype, np.integer) else "<f8"
+    return tuple(
+        digest(
+            "p2pmpc/snapshot-block/2",
+            np.packbits(values.missing[start : start + BLOCK_ROWS]).tobytes(),
+            values.numbers[start : start + BLOCK_ROWS].astype(dtype).tobytes(),
+        )
+        for start in range(0, len(values.numbers), BLOCK_ROWS)
+    )
+
+
+def _text_blocks(texts: tuple[str | None, ...]) -> tuple[bytes, ...]:
     """Each text behind its length; a missing one has the length 2^64 - 1."""
+    return tuple(
+        _text_block(texts[start : start + BLOCK_ROWS]) for start in range(0, len(texts), BLOCK_ROWS)
+    )
+
+
+def _text_block(texts: tuple[str | None, ...]) -> bytes:
     encoded = [None if text is None else text.encode() for text in texts]
     lengths = np.array([2**64 - 1 if t is None else len(t) for t in encoded], "<u8")
     return digest(
-        "p2pmpc/snapshot-column/1",
-        column.name.encode(),
-        column.type.encode(),
+        "p2pmpc/snapshot-block/2",
         lengths.tobytes(),
         b"".join(text for text in encoded if text is not None),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -26,14 +26,21 @@ from protocols.joint import WORDS, JointInputs, JointPlan
 from protocols.linkage.cohort import Holding, LinkPlan
 from protocols.linkage.hashing import CLASS_MAX, size_class
 from protocols.linkage.tokens import join_parts, unique_keys
-from protocols.statistics.cells import features, linked_layout, pooled_cells
+from protocols.statistics.cells import cells_of, features, linked_layout, pooled_sums
 from protocols.statistics.menu import plan_statistic
 from protocols.statistics.plan import ColumnFacts, ColumnKey, Plan, PlanRefused, Values
 
-__all__ = ["Drawn", "draw_plan", "gather_inputs", "planned_statistic"]
+__all__ = [
+    "Drawn",
+    "Share",
+    "draw_plan",
+    "gather_inputs",
+    "join_shares",
+    "planned_statistic",
+    "share_of",
+]
 
 Catalogue = Mapping[str, Mapping[str, Dictionary]]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +157,23 @@ def _largest_class(dictionary: Dictionary) -> int:
 # ---- one party's own part ------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Share:
+    """What an attempt takes of some rows of one alias: sums and linkage inputs, no column. Secret.
+
+    pooled    statistic -> unit -> the sums over these rows
+    keys      for each pass the key of each row, None where it is missing; () where nothing links
+    persons   the `person` value of each row, or None
+    columns   int64 (rows, features) of all linked statistics side by side
+    """
+
+    rows: int
+    pooled: Mapping[str, Mapping[str, Sequence[int]]]
+    keys: tuple[list[bytes | None], ...]
+    persons: list[bytes | None] | None
+    columns: npt.NDArray[np.int64]
+
+
 def gather_inputs(
     me: str, resolved: Resolved, plan: JointPlan, snapshots: Mapping[str, Snapshot]
 ) -> tuple[JointInputs, dict[str, int]]:
@@ -158,73 +182,105 @@ def gather_inputs(
     snapshots  this member's data sets by name
     Raises Overflow when a value lies outside what the plan allows.
     """
-    study = resolved.study
-    rows = {
-        alias.name: _Rows(alias.name, snapshots[alias.dataset], resolved)
-        for alias in study.data
+    shares = {
+        alias.name: [share_of(me, alias.name, resolved, plan, snapshots[alias.dataset])]
+        for alias in resolved.study.data
         if me in alias.members
     }
+    return join_shares(me, plan, shares, {name: one.root for name, one in snapshots.items()})
+
+
+def share_of(me: str, alias: str, resolved: Resolved, plan: JointPlan, snapshot: Snapshot) -> Share:
+    """What these rows put in. Raises ValueError when a value lies outside its declared bounds."""
+    where = kept_rows(resolved.where[alias], snapshot, alias)
     pooled = {
-        one.name: pooled_cells(one, rows[one.aliases[0]].values(one), rows[one.aliases[0]].where)
+        one.name: pooled_sums(one, _values(one, alias, snapshot), where)
+        for one in plan.plans
+        if not one.linked and one.aliases[0] == alias and me in plan.pooled[one.name]
+    }
+    link = resolved.study.link
+    if plan.link is None or link is None or alias not in dict(plan.link.tables):
+        return Share(snapshot.rows, pooled, (), None, np.zeros((snapshot.rows, 0), np.int64))
+    columns = [features(one, alias, _values(one, alias, snapshot), where) for one in plan.linked]
+    named = persons(snapshot)
+    return Share(
+        snapshot.rows,
+        pooled,
+        _keys(snapshot, link),
+        None if named is None else [None if p is None else p.encode() for p in named],
+        np.concatenate(columns, axis=1),
+    )
+
+
+def join_shares(
+    me: str, plan: JointPlan, shares: Mapping[str, Sequence[Share]], roots: Mapping[str, bytes]
+) -> tuple[JointInputs, dict[str, int]]:
+    """The inputs of a party from all its rows, each alias's in the order of the rows.
+
+    Raises Overflow when a linked table is too long.
+    """
+    pooled = {
+        one.name: cells_of(
+            one,
+            sum(share.rows for share in shares[one.aliases[0]]),
+            [share.pooled[one.name] for share in shares[one.aliases[0]]],
+        )
         for one in plan.plans
         if not one.linked and me in plan.pooled[one.name]
     }
     holdings: dict[str, Holding] = {}
     duplicates: dict[str, int] = {}
-    if plan.link is not None and study.link is not None:
-        for alias, members in plan.link.tables:
-            if me in members:
-                holdings[alias], duplicates[alias] = _holding(rows[alias], plan, study.link)
-    sizes = {alias: _class(rows[alias], alias) for alias in holdings}
-    return JointInputs(pooled, sizes, holdings, _digest(snapshots, pooled)), duplicates
+    sizes: dict[str, int] = {}
+    for alias, _ in plan.link.tables if plan.link is not None else ():
+        if alias in shares:
+            sizes[alias] = _class(alias, sum(share.rows for share in shares[alias]))
+            holdings[alias], duplicates[alias] = _holding(shares[alias])
+    return JointInputs(pooled, sizes, holdings, _digest(roots, pooled)), duplicates
 
 
-class _Rows:
-    """One alias's rows at this member."""
-
-    def __init__(self, alias: str, snapshot: Snapshot, resolved: Resolved) -> None:
-        self.alias = alias
-        self.snapshot = snapshot
-        self.where: Mask = kept_rows(resolved.where[alias], snapshot, alias)
-
-    def values(self, plan: Plan) -> dict[ColumnKey, Values]:
-        return {
-            facts.key: self.snapshot.values(facts.key[1])
-            for facts in plan.facts
-            if facts.key[0] == self.alias
-        }
+def _values(plan: Plan, alias: str, snapshot: Snapshot) -> dict[ColumnKey, Values]:
+    return {
+        facts.key: snapshot.values(facts.key[1]) for facts in plan.facts if facts.key[0] == alias
+    }
 
 
-def _class(rows: _Rows, alias: str) -> int:
-    if rows.snapshot.rows > CLASS_MAX:
+def _keys(snapshot: Snapshot, link: Link) -> tuple[list[bytes | None], ...]:
+    return tuple(
+        [join_parts(number, part) for part in one_pass]
+        for number, one_pass in enumerate(key_parts(snapshot, link.by), 1)
+    )
+
+
+def _class(alias: str, rows: int) -> int:
+    if rows > CLASS_MAX:
         raise Overflow(
             f"{alias} has more rows than linkage takes of one member ({CLASS_MAX})",
             next="Link a part of the rows.",
             field=f"data.{alias}",
         )
-    return size_class(rows.snapshot.rows)
+    return size_class(rows)
 
 
-def _holding(rows: _Rows, plan: JointPlan, link: Link) -> tuple[Holding, int]:
-    parts = key_parts(rows.snapshot, link.by)
+def _holding(shares: Sequence[Share]) -> tuple[Holding, int]:
+    """Who repeats whom is judged over all rows; a row that repeats a person puts in zeros."""
     keys = [
-        [join_parts(number, part) for part in one_pass] for number, one_pass in enumerate(parts, 1)
+        [key for one_pass in passes for key in one_pass]
+        for passes in zip(*(share.keys for share in shares), strict=True)
     ]
-    named = persons(rows.snapshot)
-    whose = None if named is None else [None if p is None else p.encode() for p in named]
+    named = [share.persons for share in shares]
+    whose = None if None in named else [p for part in named if part is not None for p in part]
     unique, keep, duplicates = unique_keys(keys, whose)
-    columns = [
-        features(one, rows.alias, rows.values(one), rows.where & keep) for one in plan.linked
-    ]
-    return Holding(tuple(unique), keep, np.concatenate(columns, axis=1)), duplicates
+    columns = np.concatenate([share.columns for share in shares])
+    columns[~keep] = 0
+    return Holding(tuple(unique), keep, columns), duplicates
 
 
-def _digest(snapshots: Mapping[str, Snapshot], pooled: Mapping[str, Any]) -> bytes:
+def _digest(roots: Mapping[str, bytes], pooled: Mapping[str, Any]) -> bytes:
     """Binds the rows and, for readers of the code, that nothing else went in."""
-    roots = [part for name, one in sorted(snapshots.items()) for part in (name.encode(), one.root)]
+    parts = [part for name, root in sorted(roots.items()) for part in (name.encode(), root)]
     cells = [
         f"{statistic}/{unit}={','.join(map(str, numbers))}".encode()
         for statistic, units in sorted(pooled.items())
         for unit, numbers in sorted(units.items())
     ]
-    return digest("p2pmpc/own-inputs/1", *roots, *cells)
+    return digest("p2pmpc/own-inputs/1", *parts, *cells)

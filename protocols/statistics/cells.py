@@ -1,6 +1,7 @@
 """A party's own part of each cell: exact integer sums over its rows, and linked features.
 
 `pooled_cells` is a party's additive share of every cell of a pooled plan: nothing is sent here.
+Rows that lie in several processes give it in two steps: `pooled_sums` of each, then `cells_of`.
 `linked_layout` and `features` are what a linked plan needs of each owner: int64 columns, one row
 an own row, whose products are summed on shares.
 
@@ -31,7 +32,15 @@ from protocols.statistics.plan import (
     factor_bound,
 )
 
-__all__ = ["Layout", "LinkedTerm", "features", "linked_layout", "pooled_cells"]
+__all__ = [
+    "Layout",
+    "LinkedTerm",
+    "cells_of",
+    "features",
+    "linked_layout",
+    "pooled_cells",
+    "pooled_sums",
+]
 
 CHUNK_ROWS = 1 << 15  # a chunk's limbs stay in the cache
 LIMB_BITS = 26  # products of limbs and their sums stay below 2^63
@@ -121,22 +130,49 @@ def pooled_cells(
     `rows` holds (rows,) arrays of one length; `where` is bool (rows,). Raises ValueError when a
     value lies outside its declared bounds or there are more rows than the plan allows.
     """
+    return cells_of(plan, where.size, [pooled_sums(plan, rows, where)])
+
+
+def pooled_sums(
+    plan: Plan, rows: Mapping[ColumnKey, Values], where: NDArray[np.bool_]
+) -> dict[str, list[int]]:
+    """The sum of every cell over some of this party's rows; `cells_of` makes cells of them.
+
+    Raises ValueError when a value lies outside its declared bounds.
+    """
     assert not plan.linked, "a linked plan's cells are made on shares"
     known = Rows(plan, rows, np.asarray(where, dtype=np.bool_))
-    if known.where.size > plan.rows_max:
-        raise ValueError(f"more rows than the declared bound of {plan.rows_max}")
     sums: dict[Feature, int] = {}
-    return {unit.name: [_cell(cell, known, sums) for cell in unit.cells] for unit in plan.units}
+    return {unit.name: [_sum_of(cell, known, sums) for cell in unit.cells] for unit in plan.units}
 
 
-def _cell(cell: Cell, rows: Rows, sums: dict[Feature, int]) -> int:
+def cells_of(
+    plan: Plan, rows: int, parts: Sequence[Mapping[str, Sequence[int]]]
+) -> dict[str, list[int]]:
+    """This party's cells from the sums over all parts of its rows.
+
+    Raises ValueError when there are more rows than the plan allows.
+    """
+    if rows > plan.rows_max:
+        raise ValueError(f"more rows than the declared bound of {plan.rows_max}")
+    found = {}
+    for unit in plan.units:
+        totals = [sum(part[unit.name][place] for part in parts) for place in range(len(unit.cells))]
+        found[unit.name] = [
+            int(total != 0) if cell.of_members else total
+            for cell, total in zip(unit.cells, totals, strict=True)
+        ]
+    return found
+
+
+def _sum_of(cell: Cell, rows: Rows, sums: dict[Feature, int]) -> int:
     total = 0
     for term in cell.terms:
         (feature,) = term.features
         if feature not in sums:
             sums[feature] = _feature_sum(feature, rows)
         total += term.sign * sums[feature]
-    return int(total != 0) if cell.of_members else total
+    return total
 
 
 def _feature_sum(feature: Feature, rows: Rows) -> int:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nodes.data.dataset import Snapshot, load
+from nodes.data.dataset import BLOCK_ROWS, Snapshot, load, load_part, root_of
 from p2pmpc.dictionary import Column, Dictionary
 from p2pmpc.errors import BadData, NotFound
 
@@ -456,6 +456,38 @@ def test_the_root_and_commitment_of_the_specification(tmp_path):
     assert f"commitment, salt 0^16   {snapshot.commitment(bytes(16)).hex()}" in written_down
 
 
+@pytest.mark.parametrize("end", ["csv", "parquet"])
+def test_parts_of_a_table_have_the_values_and_the_root_of_the_whole(tmp_path, end):
+    rows = 2 * BLOCK_ROWS + 100
+    path = tmp_path / f"t.{end}"
+    frame = pd.DataFrame({"age": np.arange(rows) % 90, "id": [f"P{k}" for k in range(rows)]})
+    getattr(frame, f"to_{end}")(path, index=False)
+    described = dictionary(column("integer"), column("identifier", "id"))
+    whole = load(path, described, "north")
+    spans = [range(BLOCK_ROWS), range(BLOCK_ROWS, 2 * BLOCK_ROWS), range(2 * BLOCK_ROWS, 10**9)]
+    parts = [load_part(path, described, "north", None, span) for span in spans]
+    assert [(part.rows, total) for part, total in parts] == [
+        (BLOCK_ROWS, rows),
+        (BLOCK_ROWS, rows),
+        (100, rows),
+    ]
+    numbers = np.concatenate([part.values("age").numbers for part, _ in parts])
+    assert (numbers == whole.values("age").numbers).all()
+    assert sum((part.texts["id"] for part, _ in parts), ()) == whole.texts["id"]
+    joined = {name: sum((part.blocks[name] for part, _ in parts), ()) for name in whole.blocks}
+    assert root_of(described, rows, joined) == whole.root
+
+
+def test_the_first_part_checks_the_rows_of_all_parts(tmp_path):
+    rows = BLOCK_ROWS + 10
+    text = "age\n" + "".join(f"{k % 90}\n" for k in range(rows)) + "many\n"
+    path = written(tmp_path, text)
+    described = dictionary(column("integer"))
+    with pytest.raises(BadData) as caught:
+        load_part(path, described, "north", None, range(BLOCK_ROWS))
+    assert caught.value.where["row"] == rows + 2
+
+
 def test_a_commitment_hides_behind_its_salt(tmp_path):
     snapshot = loaded(tmp_path, "age\n1\n", column("integer"))
     first, second = snapshot.commitment(b"a" * 16), snapshot.commitment(b"b" * 16)
@@ -563,6 +595,6 @@ def test_a_reader_and_a_raw_table_show_no_values(tmp_path):
     table = read_table(written(tmp_path, f"age\n{SECRET}\n"))
     batch = next(table.batches(["age"]))
     reader = ColumnReader(column("text"), ())
-    reader.add(batch.columns[0], commas=False)
+    reader.add(batch.columns[0], commas=False, kept=slice(None))
     told = f"{table!r} {table.reader!r} {batch!r} {batch.columns[0]!r} {reader!r}"
     assert SECRET not in told
