@@ -37,6 +37,7 @@ from p2pmpc.settings import Settings
 __all__ = ["Running", "examine", "read_running"]
 
 ASK_S = 5.0  # a node that is well answers in milliseconds
+DIAL_S = 5.0  # TCP and TLS on a slow path; all members at once
 PROC = Path("/proc")
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108  the kernel's own folder in memory
 
@@ -139,5 +140,5 @@ async def _network(settings: Settings, running: Running, history: History) -> li
     linked = frozenset(running.status.get("links", ()))
     address = settings.advertise or f"{settings.listen_host}:{settings.listen_port}"
     certificate = running.card.certificate if running.card is not None else None
-    own = await read_own_address(address, certificate)
-    return [*check_own_address(own), *check_peers(await read_peers(members, linked))]
+    own = await read_own_address(address, certificate, DIAL_S)
+    return [*check_own_address(own), *check_peers(await read_peers(members, linked, DIAL_S))]

@@ -19,7 +19,6 @@ from nodes.transport.tls import curious_context, fingerprint
 
 __all__ = ["Contact", "Own", "check_own_address", "check_peers", "read_own_address", "read_peers"]
 
-WITHIN_S = 5.0  # TCP and TLS on a slow path; all members at once
 AT_ONCE_MAX = 32  # connections in the making
 
 
@@ -36,7 +35,7 @@ class Contact:
 
 
 async def read_peers(
-    members: Mapping[str, tuple[bytes, str]], linked: frozenset[str]
+    members: Mapping[str, tuple[bytes, str]], linked: frozenset[str], within_s: float
 ) -> tuple[Contact, ...]:
     """Dial every member (name -> certificate, address) that is not linked already."""
     gate = asyncio.Semaphore(AT_ONCE_MAX)
@@ -47,25 +46,25 @@ async def read_peers(
         if name in linked:
             return Contact(name, address, True, "", print_, print_)
         async with gate:
-            reason, found = await _knock(address)
+            reason, found = await _knock(address, within_s)
         return Contact(name, address, False, reason, print_, found)
 
     return tuple(await asyncio.gather(*(ask(name) for name in sorted(members))))
 
 
-async def _knock(address: str) -> tuple[str, str]:
+async def _knock(address: str, within_s: float) -> tuple[str, str]:
     """(reason, "") of what went wrong, or ("", fingerprint) of who answered."""
     place = split_address(address)
     if place is None:
         return Reason.NO_ADDRESS.value, ""
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(within_s):
             wire, _ = await loop.create_connection(
                 asyncio.Protocol, *place, ssl=curious_context(), server_hostname=""
             )
     except TimeoutError:
-        return f"no answer within {WITHIN_S:.0f} s", ""
+        return f"no answer within {within_s:g} s", ""
     except (OSError, UnicodeError) as wrong:
         return failure(wrong).value, ""
     der = wire.get_extra_info("ssl_object").getpeercert(binary_form=True)
@@ -115,7 +114,7 @@ class Own:
     answers: bool | None
 
 
-async def read_own_address(address: str, certificate: bytes | None) -> Own:
+async def read_own_address(address: str, certificate: bytes | None, within_s: float) -> Own:
     """Resolve it; with the running node's certificate also dial it."""
     place = split_address(address)
     hosts: tuple[str, ...] = ()
@@ -128,7 +127,7 @@ async def read_own_address(address: str, certificate: bytes | None) -> Own:
             hosts = ()
     if certificate is None or not hosts:
         return Own(address, hosts, None)
-    _, print_ = await _knock(address)
+    _, print_ = await _knock(address, within_s)
     return Own(address, hosts, print_ == fingerprint(certificate))
 
 

@@ -1,0 +1,58 @@
+"""What Ray needs, looked at without starting it."""
+
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from nodes.doctor.actors import TEMP_PATH_BYTES_MAX, Actors, check_actors, read_actors
+
+GOOD = Actors(True, "2.60.0", False, Path("/run/north/token"), 0o600, Path("/run/north"))
+
+
+def found(**fields):
+    return {one.check: one for one in check_actors(replace(GOOD, **fields))}
+
+
+def test_everything_there_is_one_finding():
+    assert [one.level for one in check_actors(GOOD)] == ["ok"]
+
+
+def test_ray_that_is_missing_or_of_another_version_is_a_fault_where_it_is_used():
+    for wrong in ("", "2.49.1", "3.0.0", "0"):
+        assert found(version=wrong)["ray"].level == "fault"
+        assert found(version=wrong, needed=False)["ray"].level == "note"
+    for right in ("2.50.0", "2.60.0rc1", "2.100.0"):
+        assert found(version=right)["ray"].level == "ok"
+
+
+def test_a_token_that_others_can_read_is_a_fault(tmp_path):
+    token = tmp_path / "token"
+    token.write_text("secret")
+    token.chmod(0o640)
+    facts = read_actors(True, token, tmp_path, {})
+    [one] = [one for one in check_actors(facts) if one.check == "ray token"]
+    assert one.level == "fault"
+    assert "secret" not in f"{one} {facts}"
+    token.chmod(0o600)
+    assert read_actors(True, token, tmp_path, {}).token_bits == 0o600
+
+
+def test_a_temporary_folder_of_the_longest_name_passes_and_one_more_does_not():
+    fits = Path("/" + "x" * (TEMP_PATH_BYTES_MAX - 1))
+    assert "ray folder" not in found(temp_folder=fits)
+    assert (
+        found(temp_folder=fits.with_name("x" * TEMP_PATH_BYTES_MAX))["ray folder"].level == "fault"
+    )
+
+
+def test_another_clusters_address_is_noted():
+    facts = read_actors(False, Path("/none"), Path("/run"), {"RAY_ADDRESS": "10.0.0.1:6379"})
+    assert facts.address_set
+    assert "ray address" in {one.check for one in check_actors(facts)}
+
+
+def test_the_installed_version_is_read_without_importing_ray(tmp_path):
+    loaded = "ray" in sys.modules
+    assert read_actors(True, tmp_path / "no", tmp_path, {}).version == version("ray")
+    assert ("ray" in sys.modules) == loaded
