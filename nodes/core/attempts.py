@@ -38,7 +38,7 @@ from p2pmpc.certificate import (
     sign_certificate,
 )
 from p2pmpc.codec import digest, encode
-from p2pmpc.errors import LogError, P2pmpcError
+from p2pmpc.errors import BadData, LogError, P2pmpcError
 from p2pmpc.identity import verify_signature
 from p2pmpc.messages import End
 from p2pmpc.policy import Policy
@@ -54,6 +54,7 @@ __all__ = [
     "apply_ended",
     "apply_ready",
     "apply_release",
+    "check_usable",
     "make_ready",
     "on_ended",
     "on_gone",
@@ -76,6 +77,7 @@ def make_ready(core: Core, case: Case) -> None:
     if core.learning or core.name not in case.study.parties or core.feeds.roster is None:
         return
     try:
+        check_usable(core, case.study)
         read_or_refuse(lambda: resolved(core, case))
     except P2pmpcError as fault:
         stop(core, case, fault.code, fault.message, "", "")
@@ -318,6 +320,17 @@ def stop(core: Core, case: Case, code: int, why: str, waited_for: str, told_by: 
     core.emit(case, "ended", waited_for, why, error_json(code, why, waited_for, ""))
     if core.name in case.study.parties:
         core.write("ended", Ended(case.id, told, text, waited_for))
+
+
+def check_usable(core: Core, study: Study) -> None:
+    """Raises BadData for a data set whose rows are no longer those that were announced."""
+    for name in sorted(study.datasets_of(core.name)):
+        if name in core.unusable:
+            raise BadData(
+                f"{core.name} cannot use its data set {name!r} now: {core.unusable[name]}",
+                member=core.name,
+                next=f"{core.name} announces it anew with `p2pmpc data add`; then propose again.",
+            )
 
 
 def resolved(core: Core, case: Case) -> Resolved:

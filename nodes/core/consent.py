@@ -35,6 +35,7 @@ def consider(core: Core, case: Case) -> None:
     if core.learning or me in case.refusals or not _described(core, case.study):
         return
     try:
+        attempts.check_usable(core, case.study)
         catalogue, policies = _catalogue(core, case.study), {me: core.policy}
         read_or_refuse(lambda: resolve(case.study, catalogue, policies))
     except P2pmpcError as fault:

@@ -12,7 +12,7 @@ record in `recovery`: plain functions of the core.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +84,7 @@ class Core:
     policy: Policy
     dictionaries: dict[str, dict[str, Dictionary]] = field(default_factory=dict)
     commitments: dict[str, bytes] = field(default_factory=dict)  # own data sets
+    unusable: dict[str, str] = field(default_factory=dict)  # own data sets -> why, since a restart
     cases: dict[str, Case] = field(default_factory=dict)
     up: set[str] = field(default_factory=set)
     effects: list[Effect] = field(default_factory=list)
@@ -99,10 +100,11 @@ class Core:
         HANDLERS[type(event)](self, event)
         return self._outcome()
 
-    def restore(self, now_ms: int, entries: Sequence[Known]) -> list[Effect]:
+    def restore(self, now_ms: int, entries: Iterable[Known]) -> list[Effect]:
         """Start again on a record; everything to do about it, the store's part first.
 
-        entries  all that is stored, in causal order; the feeds know its roster and heads already
+        entries  all that is stored, in causal order, gone through more than once; the feeds know
+                 its roster and heads already
         """
         self._begin(now_ms)
         self.learning = True
@@ -142,6 +144,7 @@ class Core:
         """Put the data set's description and commitment on record, for everybody to read."""
         name = event.dictionary.name
         self.commitments[name] = event.commitment
+        self.unusable.pop(name, None)
         self.write(
             "dataset",
             DatasetNote(dictionary=event.dictionary.to_bytes(), commitment=event.commitment),

@@ -9,7 +9,7 @@ its masks and its key are gone and are never made a second time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from nodes.core.attempts import make_ready, on_ended, recipients_of, stop
@@ -36,7 +36,7 @@ REACHED: Mapping[type, str] = {  # a node's own entry -> where its study stands 
 }
 
 
-def recall(core: Core, entries: Sequence[Known]) -> None:
+def recall(core: Core, entries: Iterable[Known]) -> None:
     """Learn what is stored, in causal order. `core.learning` is set."""
     for known in entries:
         if known.entry.author == core.name:
@@ -60,7 +60,7 @@ def _reach(core: Core, known: Known) -> None:
         case.ended = EndedNote(content.code, content.why, content.waited_for)
 
 
-def live_on(core: Core, entries: Sequence[Known]) -> None:
+def live_on(core: Core, entries: Iterable[Known]) -> None:
     """Take up what waits for this node, end what died with its last process."""
     assert core.feeds.roster is not None, "a record begins with the roster"
     core.effects.append(Connect(tuple(n for n in core.feeds.roster.names if n != core.name)))
