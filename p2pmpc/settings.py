@@ -11,6 +11,7 @@
     attempt_deadline_s  21600          how long one attempt may run in all
     progress_s          5              how often a run says how far it is
     gossip_s            10             how often the record is compared with each peer
+    metrics_port        0              port on 127.0.0.1 for Prometheus; 0 for none
 
 Unknown fields are errors. A rehearsal waits 20 s for a peer: all its nodes are on one machine.
 """
@@ -47,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     attempt_deadline_s: float = 21600.0
     progress_s: float = 5.0
     gossip_s: float = 10.0
+    metrics_port: int = 0
 
     def __post_init__(self) -> None:
         check_name(self.name, "member", WrongUsage)
@@ -54,8 +56,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             check_text(getattr(self, field), field, WrongUsage)
         if not self.listen_host:
             raise _wrong("listen_host", "is empty", 'Write `listen_host = "127.0.0.1"`.')
-        if not 0 <= self.listen_port <= PORT_MAX:
-            raise _wrong("listen_port", f"must be from 0 to {PORT_MAX}")
+        for field in ("listen_port", "metrics_port"):
+            if not 0 <= getattr(self, field) <= PORT_MAX:
+                raise _wrong(field, f"must be from 0 to {PORT_MAX}")
+        if self.metrics_port and self.metrics_port == self.listen_port:
+            raise _wrong("metrics_port", "must be another port than listen_port")
         if self.advertise and not _is_address(self.advertise):
             raise _wrong("advertise", "must be host:port", 'For example "node.example.org:7443".')
         for field in WAITS:
@@ -133,6 +138,7 @@ READERS: Mapping[str, Callable[[Section, str], Any]] = {
     "name": Section.text,
     "listen_host": Section.text,
     "listen_port": Section.whole,
+    "metrics_port": Section.whole,
     "advertise": Section.text,
     **dict.fromkeys(WAITS, _wait),
 }
