@@ -34,6 +34,7 @@ EVENTS: Mapping[str, str] = {
     "core fault": "an internal fault ended the node",
     "loop fault": "an internal fault in a task or callback that nobody waits for",
     "session fault": "an internal fault ended a run",
+    "data set unusable": "a data set's files are not those that were announced; `what` names it",
     "store failed": "the record could not be written: the node stops",
     "request failed": "a person's request met an internal fault",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -19,9 +20,10 @@ from nodes.core.effects import (
 from nodes.core.node import Core
 from nodes.engine.engine import Attempt, Engine
 from nodes.session.driver import Post
-from nodes.session.session import Brief, Outcome
+from nodes.session.session import Brief
+from nodes.store.outcomes import Outcomes
 from nodes.transport.transport import Transport
-from p2pmpc.errors import Aborted, P2pmpcError
+from p2pmpc.errors import Aborted, P2pmpcError, StoreFailed
 from p2pmpc.messages import End
 from protocols.abort import Abort
 from protocols.party import Pause
@@ -59,10 +61,9 @@ class Runs:
     chore: Callable[[Coroutine[Any, Any, None]], None]
     watch: Callable[[Running], Coroutine[Any, Any, None]]
     failed: Callable[[], bool]
+    outcomes: Outcomes
     log: Any
     running: dict[bytes, Running] = field(default_factory=dict)
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    costs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     # ---- one run ----
 
@@ -88,9 +89,10 @@ class Runs:
         watch = asyncio.get_running_loop().create_task(self.watch(running))
         try:
             outcome = await running.attempt.run(lambda pause: self._pause(running, pause))
+            self.outcomes.keep(order.study, outcome)  # on disk before the record says so
             self.take(SessionEnded(order.session, outcome.answer_hash, outcome.released))
-            if self.core.cases[order.study].state in {"answered", "withheld"}:
-                self.outcomes[order.study] = outcome  # not before it is on record
+            if self.core.cases[order.study].state not in {"answered", "withheld"}:
+                self.outcomes.forget(order.study)
         except (Abort, P2pmpcError) as fault:
             self._ended_early(order.session, fault)
         except Exception:
@@ -118,13 +120,17 @@ class Runs:
             running.resume = None
 
     def _count_cost(self, running: Running) -> None:
+        if self.failed():
+            return
         order = running.attempt.brief.order
-        self.costs[order.study] = {
+        cost = {
             "seconds": round(self.clock() - running.started, 4),
             "rounds": running.attempt.rounds,
             "bytes_sent": self.transport.session_traffic(order.session).sent,
             "peak_memory": self.engine.peak_memory(),
         }
+        with contextlib.suppress(StoreFailed):  # the next entry meets the same disk
+            self.outcomes.keep_cost(order.study, cost)
 
     # ---- what the core says to it ----
 

@@ -12,7 +12,7 @@ others are told, and find nobody listening.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,17 +27,19 @@ from nodes.core.effects import (
     Received,
     ResumeSession,
     Send,
+    SessionStopped,
     SetTimer,
     StartSession,
     StopSession,
     TimerFired,
 )
-from nodes.core.feeds import Feeds
+from nodes.core.feeds import Feeds, Known
 from nodes.core.node import Core
 from nodes.engine.engine import Engine
 from nodes.people.stories import Stories
 from nodes.runs import Runs
 from nodes.session.session import Brief
+from nodes.store.outcomes import Outcomes
 from nodes.store.record import RecordStore
 from nodes.transport.reason import Reason
 from nodes.transport.transport import Event as TransportEvent
@@ -53,7 +55,7 @@ from nodes.transport.transport import (
 )
 from nodes.transport.transport import Received as MessageIn
 from nodes.waits import Waits
-from p2pmpc.errors import LocalError, P2pmpcError, StoreFailed
+from p2pmpc.errors import Aborted, LocalError, P2pmpcError, StoreFailed
 from p2pmpc.identity import SecretKeys, Signer
 from p2pmpc.policy import Policy
 from p2pmpc.settings import Settings
@@ -95,9 +97,19 @@ class Node:
 
         So does whatever else goes wrong once the core has moved: it and the disk must not differ.
         """
+        self._carry_out_all(lambda: self.core.handle(self.wall_ms(), event))
+
+    def restore(self, entries: Iterable[Known]) -> None:
+        """Start again on a record, given in causal order and gone through more than once.
+
+        Raises LogError for one that cannot be followed; a store failure ends the node.
+        """
+        self._carry_out_all(lambda: self.core.restore(self.wall_ms(), entries))
+
+    def _carry_out_all(self, conclude: Callable[[], list[Effect]]) -> None:
         self.check_alive()
         try:
-            for effect in self.core.handle(self.wall_ms(), event):
+            for effect in conclude():
                 self._carry_out(effect)
         except P2pmpcError as fault:
             if self.core.appends:
@@ -208,6 +220,11 @@ class Node:
 
     # ---- ending ----
 
+    def stop_runs(self, why: str) -> None:
+        """End every run by this member's name: on record, and told to the others."""
+        for session in list(self.runs.running):
+            self.take_safely(SessionStopped(session, Aborted.code, why, self.name, ""))
+
     def ask_to_stop(self) -> None:
         """The process ends soon; called from a signal's handler."""
         self.stopping.set()
@@ -265,6 +282,7 @@ def build_node(
         chore=lambda work: nodes[0].chore(work),  # noqa: PLW0108  made later
         watch=waits.watch,
         failed=lambda: nodes[0].failure is not None,
+        outcomes=Outcomes(store),
         log=log,
     )
     node = Node(

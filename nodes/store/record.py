@@ -45,6 +45,11 @@ CREATE TABLE entry (
 CREATE TABLE body (hash BLOB PRIMARY KEY, salt BLOB NOT NULL, content BLOB NOT NULL) STRICT;
 CREATE TABLE note (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
 """
+KEEPING = """
+CREATE TABLE IF NOT EXISTS kept (
+    shelf TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (shelf, name)
+) STRICT;
+"""
 
 
 class RecordStore:
@@ -88,6 +93,7 @@ class RecordStore:
             self._database.executescript(f"BEGIN;{SCHEMA}PRAGMA user_version={FORMAT};COMMIT;")
         elif found != FORMAT:
             raise sqlite3.DatabaseError(f"it has format {found}; this version reads {FORMAT}")
+        self._database.execute(KEEPING)
 
     def _check(self) -> None:
         with self._guarded("checked"):
@@ -197,6 +203,18 @@ class RecordStore:
         with self._transaction():
             self._database.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (key, value))
 
+    def put(self, shelf: str, name: str, value: bytes) -> None:
+        """Keep a value of any size durably, in place of the one before; no part of the record."""
+        with self._transaction():
+            self._database.execute(
+                "INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", (shelf, name, value)
+            )
+
+    def drop(self, shelf: str, name: str) -> None:
+        """Forget what was put there."""
+        with self._transaction():
+            self._database.execute("DELETE FROM kept WHERE shelf = ? AND name = ?", (shelf, name))
+
     # ---- reading ----
 
     def heads(self) -> dict[str, Head]:
@@ -236,9 +254,27 @@ class RecordStore:
         row = self._one("SELECT value FROM note WHERE key = ?", key)
         return None if row is None else bytes(row[0])
 
-    def _one(self, question: str, value: bytes | str) -> tuple[bytes, ...] | None:
+    def noted(self, prefix: str) -> list[str]:
+        """The keys of what is remembered that begin so, sorted."""
+        question = "SELECT key FROM note WHERE substr(key, 1, ?) = ? ORDER BY key"
+        return self._names(question, len(prefix), prefix)
+
+    def fetch(self, shelf: str, name: str) -> bytes | None:
+        """What was put there last."""
+        row = self._one("SELECT value FROM kept WHERE shelf = ? AND name = ?", shelf, name)
+        return None if row is None else bytes(row[0])
+
+    def shelved(self, shelf: str) -> list[str]:
+        """The names of what lies on a shelf, sorted."""
+        return self._names("SELECT name FROM kept WHERE shelf = ? ORDER BY name", shelf)
+
+    def _names(self, question: str, *values: str | int) -> list[str]:
         with self._guarded("read"):
-            row: tuple[bytes, ...] | None = self._database.execute(question, (value,)).fetchone()
+            return [str(row[0]) for row in self._database.execute(question, values)]
+
+    def _one(self, question: str, *values: bytes | str) -> tuple[bytes, ...] | None:
+        with self._guarded("read"):
+            row: tuple[bytes, ...] | None = self._database.execute(question, values).fetchone()
         return row
 
     # ---- failing and closing ----

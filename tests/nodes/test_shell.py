@@ -222,7 +222,7 @@ def test_an_answer_is_not_read_before_it_is_on_record(tmp_path):
     async def scene(made):
         made.propose()
         north = made.nodes["north"]
-        await made.until(lambda: made.study.id in north.outcomes)
+        await made.until(lambda: made.study.id in north.runs.outcomes)
         head = north.store.head("north")
         signed, _ = north.store.entries("north", head.seq, head.seq)[0]
         assert signed.read().kind == "answered"

@@ -1,0 +1,117 @@
+"""One node, wired: store, transport, engine and core, for whatever folder and keys it gets.
+
+Both ways to open a node end here: `ephemeral`, with keys in memory, and `durable`, a member's own.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nacl.bindings import crypto_scalarmult_base
+
+from nodes.core.node import Core
+from nodes.engine.engine import Engine
+from nodes.engine.local import LocalEngine
+from nodes.shell import Node, addresses, build_node
+from nodes.store.record import RecordStore
+from nodes.transport.timing import Timing
+from nodes.transport.tls import OwnCertificate
+from nodes.transport.transport import Transport
+from p2pmpc.errors import LogError, NotBuilt
+from p2pmpc.identity import SecretKeys, Signer, verify_signature
+from p2pmpc.policy import Policy
+from p2pmpc.settings import Settings
+
+__all__ = ["ENGINES", "Parts", "make_key_pair", "open_engine", "wire"]
+
+ENGINES = ("process", "ray")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Parts:
+    """What a node is made of, before it listens."""
+
+    settings: Settings
+    keys: SecretKeys
+    certificate: OwnCertificate
+    policy: Policy
+    store: RecordStore
+    engine: Engine
+    log: Any
+
+
+async def open_engine(settings: Settings, kind: str, folder: Path) -> Engine:  # noqa: ARG001
+    """What the node computes on, in this folder: "process" or "ray". Raises NotBuilt."""
+    if kind == "process":
+        return LocalEngine(settings.name, os.urandom)
+    raise NotBuilt(f"the engine {kind!r} is not part of this version yet", next="Use process.")
+
+
+def make_key_pair(secret: bytes) -> tuple[bytes, bytes]:
+    """An X25519 key pair of 32 bytes each: (secret, public)."""
+    return secret, crypto_scalarmult_base(secret)
+
+
+async def wire(parts: Parts, card: Callable[[int], bytes]) -> tuple[Node, int]:
+    """A node that listens, and its port. Raises LocalError when the port is taken.
+
+    card  this member's card, by the port that the node listens on
+    """
+    settings, keys = parts.settings, parts.keys
+    cores: list[Core] = []  # the transport asks the core, which is made after it
+    nodes: list[Node] = []
+    signer = Signer(keys.log_seed)
+
+    def network() -> bytes:
+        roster = cores[0].feeds.roster
+        return roster.network if roster else bytes(32)
+
+    def check(peer: str, message: bytes, signature: bytes) -> bool:
+        return _signed(cores[0], network(), peer, message, signature)
+
+    transport = Transport(
+        name=settings.name,
+        network=network,
+        certificate=parts.certificate,
+        members=lambda: addresses(cores[0]),
+        sign=lambda message: signer.sign(network(), "mail", message),
+        check=check,
+        on_event=lambda event: nodes[0].on_transport(event),  # noqa: PLW0108  made later
+        clock=time.monotonic,
+        settings=Timing(linger_s=settings.link_grace_s),
+    )
+    port = await transport.listen(settings.listen_host, settings.listen_port)
+    node = build_node(
+        settings=settings,
+        keys=keys,
+        card=card(port),
+        policy=parts.policy,
+        clock=time.monotonic,
+        wall_ms=lambda: time.time_ns() // 1_000_000,
+        randomness=os.urandom,
+        store=parts.store,
+        transport=transport,
+        engine=parts.engine,
+        make_key_pair=make_key_pair,
+        log=parts.log,
+    )
+    cores.append(node.core)
+    nodes.append(node)
+    return node, port
+
+
+def _signed(core: Core, network: bytes, peer: str, message: bytes, signature: bytes) -> bool:
+    """Whether this member signed this mail."""
+    roster = core.feeds.roster
+    if roster is None or peer not in roster.names:
+        return False
+    try:
+        verify_signature(roster.member(peer).log_key, network, "mail", message, signature)
+    except LogError:
+        return False
+    return True
