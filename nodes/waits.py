@@ -43,13 +43,14 @@ class Waits:
         order = running.attempt.brief.order
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
-            for peer in self._waited_for(running):
+            for peer in self.waited_for(running):
                 self._judge(order.study, order.session, peer)
             if self.clock() - running.started > self.settings.attempt_deadline_s:
-                late = self._waited_for(running)
+                late = self.waited_for(running)
                 self._overdue(running, late[0] if late else "", "the attempt's deadline has passed")
 
-    def _waited_for(self, running: Running) -> tuple[str, ...]:
+    def waited_for(self, running: Running) -> tuple[str, ...]:
+        """The members whose mail or signature this run needs next."""
         if running.resume is not None:
             case = self.core.cases[running.attempt.brief.order.study]
             return tuple(p for p in case.study.parties if p not in case.releases)

@@ -43,6 +43,16 @@ class NodeClient:
     def __repr__(self) -> str:
         return f"NodeClient({self._path})"
 
+    @property
+    def path(self) -> str:
+        """The socket."""
+        return self._path
+
+    @property
+    def member(self) -> str:
+        """Whose node it is, to be named in errors; empty for one's own."""
+        return self._member
+
     def get(self, path: str, timeout_s: float) -> dict[str, Any]:
         """The JSON object at `path`. Raises what the node answers, LocalError if it is silent."""
         return self._ask("GET", path, None, timeout_s)
@@ -72,20 +82,24 @@ class NodeClient:
             f"within its time ({method} {path})" if isinstance(fault, TimeoutError) else str(fault)
         )
         return LocalError(
-            f"{self._member}: the node's control socket did not answer: {said}",
-            member=self._member,
-            next="See the node's own log.",
+            f"{self._whose}the node's control socket did not answer: {said}",
+            member=self._member or None,
+            next="Does the node run? p2pmpc node status says so; its own log says why not.",
         )
+
+    @property
+    def _whose(self) -> str:
+        return f"{self._member}: " if self._member else ""
 
     def _parse(self, status: int, data: bytes) -> dict[str, Any]:
         if len(data) > RESPONSE_BYTES_MAX:
-            raise LocalError(f"{self._member}: the node's answer is longer than the limit")
+            raise LocalError(f"{self._whose}the node's answer is longer than the limit")
         try:
             value = json.loads(data) if data else {}
         except ValueError:
-            raise LocalError(f"{self._member}: the node's answer is not JSON") from None
+            raise LocalError(f"{self._whose}the node's answer is not JSON") from None
         if not isinstance(value, dict):
-            raise LocalError(f"{self._member}: the node's answer is not a JSON object")
+            raise LocalError(f"{self._whose}the node's answer is not a JSON object")
         if status >= 400 or "error" in value:
             raise _reported(value, status, self._member)
         return value
@@ -106,9 +120,11 @@ def _reported(value: Mapping[str, Any], status: int, member: str) -> P2pmpcError
     error = value.get("error")
     if isinstance(error, dict) and "code" in error and "message" in error:
         found = error_from_json(error)
-        found.where.setdefault("member", member)
+        if member:
+            found.where.setdefault("member", member)
         return found
-    return LocalError(f"{member}: the node answered with status {status}", member=member)
+    whose = f"{member}: " if member else ""
+    return LocalError(f"{whose}the node answered with status {status}", member=member or None)
 
 
 def rehearse(

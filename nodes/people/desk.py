@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nodes.core import effects
 from nodes.core.effects import DatasetAdded, Founded, PolicySet, Proposed
 from nodes.engine.engine import SALT_BYTES
 from nodes.people.bundle import export_bundle
-from nodes.store.datasets import Held, remember_dataset
+from nodes.people.sheet import asks_me, line, sheet
+from nodes.store.datasets import Held, recall_dataset, remember_dataset
 from p2pmpc.dictionary import Dictionary
-from p2pmpc.errors import NotFound
+from p2pmpc.errors import NotFound, Refused, WrongUsage
 from p2pmpc.identity import check_card
 from p2pmpc.policy import parse_policy
 from p2pmpc.study import Study
@@ -22,6 +24,7 @@ from p2pmpc.study import Study
 if TYPE_CHECKING:
     from nodes.core.studies import Case
     from nodes.shell import Node
+    from p2pmpc.roster import Member
 
 __all__ = ["Desk"]
 
@@ -35,17 +38,39 @@ class Desk:
     # ---- the node ----
 
     def status(self) -> dict[str, Any]:
-        """This member, its links, data sets and studies."""
+        """This member, its network, links, data sets and studies, and what waits for a person."""
         core = self.node.core
         roster = core.feeds.roster
         return {
             "name": self.node.name,
             "fingerprint": check_card(self.node.card).fingerprint,
+            "title": roster.title if roster else "",
+            "network": roster.network.hex() if roster else "",
             "members": list(roster.names) if roster else [],
             "links": sorted(core.up),
+            "peers": [self._peer(name) for name in self._others()],
             "datasets": sorted(core.commitments),
+            "data_faults": dict(sorted(core.unusable.items())),
             "studies": {study: case.state for study, case in sorted(core.cases.items())},
+            "waiting": [study for study, case in sorted(core.cases.items()) if asks_me(core, case)],
             "failure": self.node.failure.to_json() if self.node.failure else None,
+        }
+
+    def _others(self) -> tuple[str, ...]:
+        roster = self.node.core.feeds.roster
+        return tuple(n for n in roster.names if n != self.node.name) if roster else ()
+
+    def _peer(self, name: str) -> dict[str, Any]:
+        """How the link to one member stands, since when by the wall clock."""
+        transport, state = self.node.transport, self.node.transport.link_state(name)
+        since_s = max(0.0, self.node.waits.clock() - state.since)
+        return {
+            "member": name,
+            "address": transport.address_of(name),
+            "up": state.up,
+            "reason": state.reason,
+            "since_s": round(since_s, 1),
+            "since_ms": self.node.wall_ms() - round(since_s * 1000),
         }
 
     def card(self) -> bytes:
@@ -71,6 +96,23 @@ class Desk:
             raise NotFound("this node belongs to no network yet")
         return roster.network
 
+    def members(self) -> dict[str, Any]:
+        """The roster with fingerprints, and how this node's link to each member stands."""
+        roster = self.node.core.feeds.roster
+        return {
+            "title": roster.title if roster else "",
+            "network": roster.network.hex() if roster else "",
+            "members": [self._member(one) for one in roster.members] if roster else [],
+        }
+
+    def _member(self, one: Member) -> dict[str, Any]:
+        found = {"name": one.name, "fingerprint": one.card.fingerprint}
+        if one.name == self.node.name:
+            return {**found, "address": one.address, "link": "this node", "since_s": None}
+        peer = self._peer(one.name)
+        link = "up" if peer["up"] else f"down: {peer['reason'] or 'not reached yet'}"
+        return {**found, "address": peer["address"], "link": link, "since_s": peer["since_s"]}
+
     # ---- data and rules ----
 
     async def add_data(
@@ -84,10 +126,33 @@ class Desk:
         described = Dictionary.from_bytes(dictionary)
         salt = self.node.core.randomness(SALT_BYTES)
         facts = await self.node.engine.load_dataset(described, paths, encoding, salt)
-        held = Held(paths, dictionary, encoding, salt, facts.commitment)
+        replaced = described.name in self.node.core.commitments
+        now = self.node.wall_ms()
+        held = Held(paths, dictionary, encoding, salt, facts.commitment, facts.rows, now)
         remember_dataset(self.node.store, described.name, held)
         self.node.take(DatasetAdded(described, facts.commitment))
-        return {"rows": facts.rows, "notes": list(facts.notes)}
+        return {"rows": facts.rows, "notes": list(facts.notes), "replaced": replaced}
+
+    def datasets(self) -> list[dict[str, Any]]:
+        """This member's own data sets, with what only their owner may know: rows and files."""
+        found = []
+        for name in sorted(self.node.core.commitments):
+            held = recall_dataset(self.node.store, name)
+            if held is not None:
+                found.append(_dataset(name, held, self.node.core.unusable.get(name, "")))
+        return found
+
+    def catalogue(self) -> dict[str, dict[str, bytes]]:
+        """Member -> data set -> its public description, for every member of the network."""
+        core = self.node.core
+        return {
+            name: {key: one.to_bytes() for key, one in core.dictionaries.get(name, {}).items()}
+            for name in (core.feeds.roster.names if core.feeds.roster else ())
+        }
+
+    def rules(self) -> bytes:
+        """This member's own policy."""
+        return self.node.core.policy.to_bytes()
 
     def set_policy(self, text: str) -> None:
         """From now on decide by these rules; what was consented to keeps its own."""
@@ -95,16 +160,94 @@ class Desk:
 
     # ---- studies ----
 
-    def propose(self, study: bytes) -> str:
-        """Sign a study as its researcher and put it on record; returns its id."""
+    def propose(self, study: bytes, expires_s: float | None) -> str:
+        """Sign a study as its researcher and put it on record; returns its id.
+
+        expires_s  how long members may decide; None leaves it to the settings
+        """
         proposed = Study.from_bytes(study)
+        before = self.node.core.cases.get(proposed.id)
+        if before is not None:
+            raise Refused(
+                f"this very study was proposed before: it is {before.state}",
+                next="Ask something else, or change its title to ask it again.",
+            )
         signature = self.node.signer.sign(self.network, "study", proposed.hash)
         self.node.take(Proposed(study, self.node.signer.public, signature))
         return proposed.id
 
+    def studies(self) -> list[dict[str, Any]]:
+        """One row a study: those that wait for this member first, then by title and id."""
+        core = self.node.core
+        found = [line(core, case, self._waited(case)) for case in core.cases.values()]
+        return sorted(found, key=lambda one: (not one["asks_me"], one["title"], one["study"]))
+
+    def study(self, study: str) -> dict[str, Any]:
+        """Everything that a person needs who decides on it, or waits for it. Raises NotFound."""
+        case = self._case(study)
+        return sheet(self.node.core, case, self._waited(case))
+
+    def _waited(self, case: Case) -> tuple[str, ...]:
+        running = self.node.runs.running.get(case.session)
+        return self.node.waits.waited_for(running) if running is not None else ()
+
+    def decide(self, study: str, approve: bool, why: str, digest: bytes) -> None:
+        """This member's word on exactly the study with this hash; on record for all members.
+
+        Raises WrongUsage for another hash, Refused when nothing is to be decided here any more.
+        """
+        case = self._case(study)
+        if digest != case.study.hash:
+            raise WrongUsage(
+                f"study {study[:16]} has another hash than the one that was decided on",
+                field="hash",
+                next="Read the study as it is known here, and decide on that.",
+            )
+        self._check_undecided(case)
+        self.node.take(effects.Decided(study, digest, approve, why))
+
+    def _check_undecided(self, case: Case) -> None:
+        me = self.node.name
+        if me not in case.study.parties:
+            raise Refused(
+                f"{me} takes no part in this study",
+                next=f"Its members decide: {', '.join(case.study.parties)}.",
+            )
+        if case.final or me in case.consents or me in case.refusals:
+            said = "approved" if me in case.consents else "refused"
+            done = f"{me} has {said} it" if not case.final else f"it is {case.state}"
+            raise Refused(
+                f"study {case.id[:16]} is not to be decided any more: {done}",
+                next=""
+                if case.final
+                else f"p2pmpc study revoke {case.id[:16]} takes a consent back until it opens.",
+            )
+
+    def withdraw(self, study: str, why: str) -> None:
+        """Take back what was proposed through this member. Raises Refused for another's."""
+        case = self._case(study)
+        if case.proposer != self.node.name:
+            raise Refused(
+                f"study {study[:16]} was proposed by {case.proposer}: only they can withdraw it",
+                next=f"p2pmpc study refuse {study[:16]} or revoke ends it for this member's part.",
+            )
+        _check_open(case)
+        self.node.take(effects.WithdrawAsked(study, why))
+
+    def revoke(self, study: str, why: str) -> None:
+        """Take back this member's consent. Raises Refused without one, or when it is too late."""
+        case = self._case(study)
+        _check_open(case)
+        if self.node.name not in case.consents:
+            raise Refused(
+                f"{self.node.name} has not approved study {study[:16]}",
+                next=f"p2pmpc study refuse {study[:16]} says no to it.",
+            )
+        self.node.take(effects.RevokeAsked(study, why))
+
     def _case(self, study: str) -> Case:
         if study not in self.node.core.cases:
-            raise NotFound(f"study {study} is not known here")
+            raise NotFound(f"study {study[:16]} is not known here")
         return self.node.core.cases[study]
 
     def state_of(self, study: str) -> str:
@@ -114,8 +257,9 @@ class Desk:
         if study not in self.node.core.cases:
             return "running"
         state = self.node.core.cases[study].state
-        words = {"answered": "answered", "withheld": "withheld", "refused": "refused"}
-        return "aborted" if state == "failed" else words.get(state, "running")
+        if state in {"answered", "withheld", "refused"}:
+            return state
+        return "aborted" if self.node.core.cases[study].final else "running"
 
     def result(self, study: str) -> dict[str, Any]:
         """The answer as the interface spells it. Raises NotFound where there is none here."""
@@ -136,8 +280,8 @@ class Desk:
 
     def cost(self, study: str) -> dict[str, Any]:
         """What the study cost here; for this owner alone, its rows that repeat a person."""
-        runs = self.node.runs
-        found, outcome = runs.costs.get(study, {}), runs.outcomes.get(study)
+        outcomes = self.node.runs.outcomes
+        found, outcome = outcomes.cost(study), outcomes.get(study)
         return found if outcome is None else {**found, "duplicates": dict(outcome.duplicates)}
 
     # ---- the record ----
@@ -147,3 +291,22 @@ class Desk:
         node = self.node
         receipts = tuple(o.receipt for _, o in sorted(node.runs.outcomes.items()) if o.receipt)
         return export_bundle(node.core.feeds, node.store, node.signer, receipts, node.wall_ms())
+
+
+def _check_open(case: Case) -> None:
+    """Raises Refused for a study that has ended."""
+    if case.final:
+        raise Refused(f"study {case.id[:16]} has ended: it is {case.state}")
+
+
+def _dataset(name: str, held: Held, fault: str) -> dict[str, Any]:
+    dictionary = Dictionary.from_bytes(held.dictionary)
+    return {
+        "name": name,
+        "rows": held.rows,
+        "columns": len(dictionary.columns),
+        "unit": dictionary.unit,
+        "files": list(held.paths),
+        "at_ms": held.unix_ms,
+        "fault": fault,
+    }

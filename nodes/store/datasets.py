@@ -25,6 +25,8 @@ class Held(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     encoding: str | None
     salt: Annotated[bytes, Meta(min_length=16, max_length=16)]
     commitment: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    rows: Annotated[int, Meta(ge=0)]  # for the owner's eyes alone
+    unix_ms: Annotated[int, Meta(ge=0)]  # when it was added, by this node's clock
 
     def __repr__(self) -> str:
         return f"Held({', '.join(self.paths)})"

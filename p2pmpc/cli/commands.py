@@ -24,29 +24,15 @@ ABOUT = (
 
 COMING: Mapping[str, Mapping[str, str]] = {
     "network": {
-        "found": "found a network from members' cards",
-        "join": "join with an invitation",
-        "members": "the roster",
         "admit": "sign an admission",
         "expel": "sign an expulsion",
         "leave": "leave in good order",
     },
     "data": {
-        "add": "offer a data set to the node",
-        "list": "the data sets of the node",
         "withdraw": "withdraw rows or a data set from future studies",
         "remove": "forget a data set",
     },
-    "study": {
-        "propose": "sign a study and give it to a node",
-        "list": "the studies that the node knows",
-        "approve": "consent to a study",
-        "refuse": "refuse a study with a reason",
-        "result": "a recipient's answer",
-        "export": "a study with its record",
-    },
     "budget": {"show": "what is spent and left"},
-    "log": {"export": "this node's record as one file"},
     "keys": {
         "rotate": "replace a key",
         "revoke": "declare a key compromised",
@@ -55,11 +41,11 @@ COMING: Mapping[str, Mapping[str, str]] = {
 }
 
 GROUPS: Mapping[str, str] = {
-    "study": "write, check, show and verify studies",
-    "data": "describe and check data files",
-    "log": "verify and read signed records",
+    "study": "write, propose, decide on and read studies",
+    "data": "describe, check and offer data files",
+    "log": "read, export and verify signed records",
     "node": "make, start, look at and stop this organisation's node",
-    "network": "the members (coming)",
+    "network": "found or join a network, and see its members",
     "budget": "privacy budgets (coming)",
     "keys": "this organisation's keys",
     "sim": "simulated networks",
@@ -137,14 +123,18 @@ def command_tree() -> click.Group:
     """Every word of the interface, those that are coming included."""
     from p2pmpc.cli import (
         data,
+        decision,
         demo,
         doctor,
         explain,
         keys,
         log,
+        network,
         node,
+        proposal,
         receipt,
         rehearse,
+        result,
         sim,
         study,
     )
@@ -159,7 +149,11 @@ def command_tree() -> click.Group:
         root.add_command(group)
     for name, noun in (
         ("study", study),
+        ("study", proposal),
+        ("study", decision),
+        ("study", result),
         ("study", receipt),
+        ("network", network),
         ("data", data),
         ("log", log),
         ("node", node),

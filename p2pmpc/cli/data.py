@@ -1,8 +1,8 @@
-"""`data describe | check`: a data file and its dictionary, before a node offers it."""
+"""`data describe | check | add | list`: data files, and what is offered of them to the network."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import click
 import msgspec
 
 from p2pmpc.cli.commands import spoken
+from p2pmpc.cli.home import node_option
+from p2pmpc.cli.member import moment, own_node
 from p2pmpc.cli.output import Reply, Table
 from p2pmpc.dictionary import Dictionary, read_dictionary
 from p2pmpc.errors import WrongUsage
@@ -19,9 +21,11 @@ __all__ = ["register"]
 
 
 def register(group: click.Group) -> None:
-    """Add the words of `data` that need no node."""
+    """Add the words of `data` that this version knows."""
     _register_describe(group)
     _register_check(group)
+    _register_add(group)
+    _register_list(group)
 
 
 def _register_describe(group: click.Group) -> None:
@@ -80,3 +84,89 @@ def _register_check(group: click.Group) -> None:
 def _column(found: Any, name: str) -> dict[str, Any]:
     missing = int(found.missing(name).sum())
     return {"name": name, "type": found.column(name).type, "missing": missing}
+
+
+def _register_add(group: click.Group) -> None:
+    @spoken(group, "add", "offer a data set: checked here fully, then described to all members")
+    @click.argument("files", metavar="FILE...", nargs=-1, required=True)
+    @click.option("--dictionary", required=True, metavar="FILE", help="the data dictionary")
+    @click.option("--encoding", metavar="NAME", help="latin-1, where a file is in that")
+    @node_option
+    def add(
+        files: Sequence[str], dictionary: str, encoding: str | None, node: Path | None
+    ) -> Reply:
+        own, described = own_node(node), read_dictionary(Path(dictionary))
+        found = own.add_data(files, described, encoding)
+        data = {"name": described.name, "rows": found["rows"], "notes": found["notes"]}
+        data["replaced"] = bool(found.get("replaced"))
+        lines = [
+            f"{described.name}: {found['rows']} rows were read and checked; "
+            "that number stays on this machine",
+            *found["notes"],
+            f"All members now read its description: {len(described.names)} columns, "
+            f"each with type, {described.unit}s protected. No row has left.",
+            "p2pmpc data list --all shows what everybody offers.",
+        ]
+        if data["replaced"]:
+            lines.insert(1, "It takes the place of the data set that was offered by this name.")
+        return Reply("data add", data, lines)
+
+
+def _register_list(group: click.Group) -> None:
+    @spoken(group, "list", "this node's data sets; with --all what every member offers")
+    @click.option("--all", "everybody", is_flag=True, help="the catalogue of all members")
+    @node_option
+    def list_(everybody: bool, node: Path | None) -> Reply:
+        own = own_node(node)
+        if everybody:
+            return _catalogue(own.catalogue_rows())
+        return _own(own.datasets())
+
+
+def _own(found: Sequence[Mapping[str, Any]]) -> Reply:
+    rows = [
+        [one["name"], one["rows"], one["columns"], ", ".join(one["files"]), moment(one["at_ms"])]
+        for one in found
+    ]
+    if not rows:
+        advice = "p2pmpc data describe FILE drafts its dictionary, p2pmpc data add offers it."
+        lines: list[str | Table] = ["This node offers no data set yet.", advice]
+    else:
+        lines = [
+            Table("", ("data set", "rows", "columns", "files", "offered"), rows),
+            "The number of rows is for you alone: no other member is told it.",
+        ]
+    lines += [
+        f"{one['name']} takes part in no study now: {one['fault']}. Offer it again: p2pmpc data add"
+        for one in found
+        if one["fault"]
+    ]
+    return Reply("data list", {"datasets": list(found)}, lines)
+
+
+def _catalogue(found: Sequence[Mapping[str, Any]]) -> Reply:
+    columns = (
+        "member",
+        "data set",
+        "column",
+        "type",
+        "units",
+        "from",
+        "to",
+        "levels",
+        "may be used to",
+    )
+    rows = [
+        [
+            *(one[key] for key in ("member", "dataset", "column", "type", "units")),
+            *(one[key] or "" for key in ("minimum", "maximum")),
+            ", ".join(one["levels"]),
+            ", ".join(one["uses"]) or "never leaves",
+        ]
+        for one in found
+    ]
+    lines: tuple[str | Table, ...] = (
+        Table("", columns, rows) if rows else "No member offers a data set yet.",
+        "This is all that members say of their data: no rows, no counts.",
+    )
+    return Reply("data list", {"catalogue": list(found)}, lines)

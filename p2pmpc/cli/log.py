@@ -1,9 +1,8 @@
-"""`log show BUNDLE`: the entries of a record. `log verify` begins in `entry`, without click."""
+"""`log show | export`: the record as people read it. `log verify` begins in `entry`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,18 @@ import click
 
 from p2pmpc.bundle import Bundle, open_bundle
 from p2pmpc.cli.commands import spoken
+from p2pmpc.cli.entries import Reader, read_entry
+from p2pmpc.cli.home import node_option
+from p2pmpc.cli.member import own_node
 from p2pmpc.cli.output import Reply, Table
-from p2pmpc.errors import LogError
-from p2pmpc.folder import read_bytes
-from p2pmpc.record import Body, Content, SignedEntry, check_body, entry_hash, read_content
+from p2pmpc.errors import WrongUsage
+from p2pmpc.folder import read_bytes, write_atomically
 
 __all__ = ["register"]
 
-WORDS_MAX = 60  # characters of one cell on a terminal; --json has them all
-
 
 def register(group: click.Group) -> None:
-    """Add the words of `log` that need no node."""
+    """Add the words of `log`."""
 
     @spoken(
         group, "verify", "check a log bundle offline: signatures, chains, certificates, receipts"
@@ -31,63 +30,65 @@ def register(group: click.Group) -> None:
     def verify(words: Sequence[str]) -> Reply:
         raise AssertionError(f"`log verify` begins in entry.main, not here ({len(words)} words)")
 
-    @spoken(group, "show", "list the entries of a log bundle")
-    @click.argument("file", type=click.Path(path_type=Path), metavar="BUNDLE")
-    def show(file: Path) -> Reply:
-        bundle = open_bundle(read_bytes(file, "a log bundle"))
-        entries = sorted(_entries(bundle), key=lambda one: (one["lamport"], one["author"]))
-        data = {
-            "exporter": bundle.exporter,
-            "members": list(bundle.roster.names),
-            "network": bundle.roster.network.hex(),
-            "entries": entries,
-            "receipts": len(bundle.receipts),
-        }
-        rows = [[one[key] for key in ("author", "seq", "time", "kind", "says")] for one in entries]
-        rows = [[*row[:4], str(row[4])[:WORDS_MAX]] for row in rows]
-        lines = (
-            f"{len(entries)} entries of {len(bundle.roster.names)} members, exported by "
-            f"{bundle.exporter}",
-            Table("", ("author", "number", "time", "kind", "says"), rows),
-            "Times are each author's own clock. p2pmpc log verify checks the signatures.",
-        )
-        return Reply("log show", data, lines)
+    _register_show(group)
+    _register_export(group)
 
 
-def _entries(bundle: Bundle) -> Iterator[dict[str, Any]]:
-    for feed in bundle.feeds:
-        for signed, body in feed.entries:
-            yield _entry(signed, body)
+def _register_show(group: click.Group) -> None:
+    @spoken(group, "show", "what the record says, of a log bundle or of one's own node")
+    @click.argument("file", type=click.Path(path_type=Path), metavar="[BUNDLE]", required=False)
+    @click.option("--study", metavar="ID", help="only what is about this study")
+    @node_option
+    def show(file: Path | None, study: str | None, node: Path | None) -> Reply:
+        data = own_node(node).export_log() if file is None else read_bytes(file, "a log bundle")
+        return _shown(open_bundle(data), study)
 
 
-def _entry(signed: SignedEntry, body: Body | None) -> dict[str, Any]:
-    entry = signed.read()
-    moment = datetime.fromtimestamp(entry.unix_ms / 1000, UTC)
-    return {
-        "author": entry.author,
-        "seq": entry.seq,
-        "lamport": entry.lamport,
-        "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "kind": entry.kind,
-        "hash": entry_hash(signed).hex(),
-        "says": "(erased)" if body is None else _says(signed, body),
+def _shown(bundle: Bundle, study: str | None) -> Reply:
+    filed = [one for feed in bundle.feeds for one in feed.entries]
+    reader = Reader.of(filed)
+    entries = [read_entry(reader, signed, body) for signed, body in filed]
+    if study is not None:
+        entries = [one for one in entries if study[:16] in one["says"]]
+    entries.sort(key=lambda one: (one["lamport"], one["author"]))
+    data: dict[str, Any] = {
+        "exporter": bundle.exporter,
+        "members": list(bundle.roster.names),
+        "network": bundle.roster.network.hex(),
+        "entries": entries,
+        "receipts": len(bundle.receipts),
     }
+    rows = [[one["time"][:19], one["author"], one["says"]] for one in entries]
+    lines = (
+        f"{len(entries)} entries of {len(bundle.roster.names)} members, exported by "
+        f"{bundle.exporter}",
+        Table("", ("time (UTC)", "member", "says"), rows),
+        "Times are each member's own clock. p2pmpc log verify FILE checks every signature.",
+    )
+    return Reply("log show", data, lines)
 
 
-def _says(signed: SignedEntry, body: Body) -> str:
-    """The plain words of an entry's body: its texts and names, no bytes."""
-    entry = signed.read()
-    try:
-        check_body(entry, body)
-        content = read_content(entry.kind, body)
-    except LogError as fault:
-        return f"(unreadable: {fault.message})"
-    return ", ".join(f"{key} {value}" for key, value in _words(content))
-
-
-def _words(content: Content) -> Iterator[tuple[str, str]]:
-    for key in content.__struct_fields__:
-        value = getattr(content, key)
-        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
-            text = str(value)
-            yield key, text[:16] if key == "study" else text
+def _register_export(group: click.Group) -> None:
+    @spoken(group, "export", "this node's whole record as one file, for an auditor")
+    @click.option(
+        "--out", required=True, type=click.Path(path_type=Path), metavar="FILE", help="the bundle"
+    )
+    @node_option
+    def export(out: Path, node: Path | None) -> Reply:
+        if out.exists():
+            raise WrongUsage(
+                f"{out} exists already",
+                file=str(out),
+                next="Choose another name; an export never overwrites a file.",
+            )
+        data = own_node(node).export_log()
+        bundle = open_bundle(data)
+        write_atomically(out, data)
+        entries = sum(len(feed.entries) for feed in bundle.feeds)
+        lines = (
+            f"{out} is written: {entries} entries of {len(bundle.roster.names)} members, "
+            f"{len(bundle.receipts)} receipts",
+            f"Anybody can check it, offline: p2pmpc log verify {out}",
+        )
+        facts = {"file": str(out), "entries": entries, "receipts": len(bundle.receipts)}
+        return Reply("log export", facts, lines)

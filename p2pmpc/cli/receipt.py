@@ -1,4 +1,4 @@
-"""`study receipt FILE`: an answer's proof, checked offline and, on request, computed again."""
+"""`study receipt FILE|ID`: an answer's proof, checked offline and, on request, computed again."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from p2pmpc.catalogue import resolve
 from p2pmpc.certificate import Receipt, check_receipt, read_receipt
 from p2pmpc.cli.answer import answer_lines
 from p2pmpc.cli.commands import spoken
+from p2pmpc.cli.home import node_option
+from p2pmpc.cli.member import is_id, own_node
 from p2pmpc.cli.output import Reply
 from p2pmpc.dictionary import Dictionary
 from p2pmpc.errors import LogError, P2pmpcError
-from p2pmpc.folder import read_bytes
+from p2pmpc.folder import read_bytes, write_atomically
 from p2pmpc.policy import Policy
 from p2pmpc.study import Study
 
@@ -31,15 +33,32 @@ def register(group: click.Group) -> None:
     """Add `receipt` to the words of `study`."""
 
     @spoken(group, "receipt", "check a receipt: signatures, commitments, opened integers")
-    @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+    @click.argument("receipt", metavar="FILE|ID")
     @click.option("--recompute", "again", is_flag=True, help="run the statistics again")
-    def receipt(file: Path, again: bool) -> Reply:
-        found = read_receipt(read_bytes(file, "a receipt"))
+    @click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="with a study's id: write its receipt, so that anybody can check it",
+    )
+    @node_option
+    def receipt_(receipt: str, again: bool, out: Path | None, node: Path | None) -> Reply:
+        data = _bytes(receipt, node)
+        found = read_receipt(data)
         opened = check_receipt(found)
         answer = _answer(found)
         if again:
             recompute(found, opened)
-        return _reply(found, opened, answer, again)
+        if out is not None:
+            write_atomically(out, data)
+        return _reply(found, opened, answer, again, out)
+
+
+def _bytes(receipt: str, node: Path | None) -> bytes:
+    """Of a file, or of a study at one's own node where there is no such file."""
+    if not Path(receipt).exists() and is_id(receipt):
+        return own_node(node).study(receipt).receipt
+    return read_bytes(Path(receipt), "a receipt")
 
 
 def _answer(receipt: Receipt) -> dict[str, Any]:
@@ -58,7 +77,11 @@ def _answer(receipt: Receipt) -> dict[str, Any]:
 
 
 def _reply(
-    receipt: Receipt, opened: Mapping[str, list[int]], answer: Mapping[str, Any], again: bool
+    receipt: Receipt,
+    opened: Mapping[str, list[int]],
+    answer: Mapping[str, Any],
+    again: bool,
+    out: Path | None,
 ) -> Reply:
     parties = receipt.certificate.parties
     data = {
@@ -67,6 +90,7 @@ def _reply(
         "units": {unit: [str(value) for value in values] for unit, values in opened.items()},
         "answer": answer,
         "recomputed": again,
+        "file": None if out is None else str(out),
     }
     lines = [
         f"signed by all {len(parties)} members: {', '.join(parties)}",
@@ -77,6 +101,8 @@ def _reply(
         "",
         *answer_lines(answer),
     ]
+    if out is not None:
+        lines += ["", f"{out} is written; p2pmpc study receipt {out} checks it anywhere, offline."]
     return Reply("study receipt", data, lines)
 
 

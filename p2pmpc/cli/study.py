@@ -1,4 +1,4 @@
-"""`study new | check | show`: a study as a file, before it runs."""
+"""`study new | check | show`: a study as a file, before it is proposed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import click
 
 from p2pmpc.catalogue import Resolved, resolve
 from p2pmpc.cli.commands import spoken
+from p2pmpc.cli.home import node_option
+from p2pmpc.cli.member import is_id, own_node
 from p2pmpc.cli.output import Reply, Table
+from p2pmpc.cli.proposal import shown
 from p2pmpc.cli.rehearse import learns
 from p2pmpc.dictionary import Dictionary, read_dictionary
 from p2pmpc.errors import NotFound, Withheld, WrongUsage
@@ -45,7 +48,7 @@ kind = "count"
 
 
 def register(group: click.Group) -> None:
-    """Add the words of `study` that need no node."""
+    """Add the words of `study` about a file."""
     _register_new(group)
     _register_check(group)
     _register_show(group)
@@ -91,14 +94,21 @@ def _register_check(group: click.Group) -> None:
         metavar="FILE",
         help="the rules to check against; a rehearsal's by default",
     )
-    def check(file: Path, dictionaries: Sequence[str], policy: Path | None) -> Reply:
+    @node_option
+    def check(
+        file: Path, dictionaries: Sequence[str], policy: Path | None, node: Path | None
+    ) -> Reply:
         study = read_study(file)
+        if not dictionaries and node is not None:
+            return _checked(study, own_node(node).check(study))
         rules = read_policy(policy) if policy is not None else REHEARSAL
         if not dictionaries:
             line = (
                 f"{file}: well formed, {len(study.statistics)} statistics; give --dictionary FILE"
             )
-            return Reply("study check", _facts(study), (f"{line} to check its columns too",))
+            return Reply(
+                "study check", _facts(study), (f"{line}, or --node DIR, to check its columns too",)
+            )
         resolved = resolve(study, *_catalogue(study, dictionaries, rules))
         return _checked(study, resolved)
 
@@ -155,13 +165,21 @@ def _catalogue(
 
 
 def _register_show(group: click.Group) -> None:
-    @spoken(group, "show", "a study in plain words: who, what, and who learns what")
-    @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-    def show(file: Path) -> Reply:
-        study = read_study(file)
-        data = _facts(study)
-        data["learns"] = dict(learns(study))
-        return Reply("study show", data, list(_shown(study)))
+    @spoken(group, "show", "a study in plain words: who asks what, who learns what, who decided")
+    @click.argument("study", metavar="FILE|ID")
+    @click.option("--wait", is_flag=True, help="with an id: follow it until it has ended")
+    @node_option
+    def show(study: str, wait: bool, node: Path | None) -> Reply:
+        file = Path(study)
+        if not file.exists() and is_id(study):
+            return shown(own_node(node), study, wait)
+        return _shown_file(read_study(file))
+
+
+def _shown_file(study: Study) -> Reply:
+    data = _facts(study)
+    data["learns"] = dict(learns(study))
+    return Reply("study show", data, list(_shown(study)))
 
 
 def _shown(study: Study) -> Iterator[str | Table]:

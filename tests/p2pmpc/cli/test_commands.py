@@ -148,13 +148,13 @@ def test_version_speaks_both_ways(capsys) -> None:
     assert reply_of(capsys)["data"]["version"].startswith("0.")
 
 
-@pytest.mark.parametrize("words", [[], ["--help"], ["study", "--help"], ["rehearse", "-h"]])
+@pytest.mark.parametrize("words", [[], ["--help"], ["network", "--help"], ["rehearse", "-h"]])
 def test_help_lists_what_exists_and_what_is_coming(words, capsys) -> None:
     assert run(words) == (0 if words else 2)
     out = capsys.readouterr().out
     assert "Usage: p2pmpc" in out
-    if words == ["study", "--help"]:
-        assert "propose" in out
+    if words == ["network", "--help"]:
+        assert "members" in out
         assert "(coming)" in out
 
 

@@ -1,0 +1,221 @@
+"""What the entries of a record say, one plain line each, for people who read a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from p2pmpc.certificate import read_certificate
+from p2pmpc.dictionary import Dictionary
+from p2pmpc.errors import LogError, P2pmpcError
+from p2pmpc.record import (
+    Body,
+    Content,
+    Released,
+    SignedEntry,
+    StudyNote,
+    check_body,
+    entry_hash,
+    read_content,
+)
+from p2pmpc.study import Study
+
+__all__ = ["Reader", "read_entry"]
+
+Filed = tuple[SignedEntry, Body | None]
+SHORT = 16  # hexadecimal digits of an id that people are shown
+
+
+@dataclass(slots=True)
+class Reader:
+    """Remembers what earlier entries named, so that later ones can be said in words."""
+
+    titles: dict[str, str] = field(default_factory=dict)  # study -> title
+    sessions: dict[bytes, str] = field(default_factory=dict)  # session -> study
+
+    @classmethod
+    def of(cls, filed: Iterable[Filed]) -> Reader:
+        """A reader that knows every study and session of these entries."""
+        reader = cls()
+        for signed, body in filed:
+            content = _content(signed, body)
+            if isinstance(content, StudyNote):
+                reader._learn_study(content)
+            elif isinstance(content, Released):
+                reader._learn_session(content)
+        return reader
+
+    def _learn_study(self, note: StudyNote) -> None:
+        try:
+            study = Study.from_bytes(note.study)
+        except P2pmpcError:
+            return  # it stands on record all the same, and is said to be unreadable
+        self.titles[study.id] = study.title
+
+    def _learn_session(self, note: Released) -> None:
+        try:
+            self.sessions[note.session] = read_certificate(note.certificate).study.hex()
+        except P2pmpcError:
+            return
+
+    def study(self, content: Any) -> str:
+        """The study that an entry is about, by its title where that is known."""
+        study = getattr(content, "study", "")
+        if not isinstance(study, str) or not study:
+            study = self.sessions.get(getattr(content, "session", b""), "")
+        if not study:
+            return "a study"
+        title = self.titles.get(study)
+        return f"study {study[:SHORT]}" if title is None else f"{title!r} ({study[:SHORT]})"
+
+    def says(self, signed: SignedEntry, body: Body | None) -> str:
+        """One line: what the author said by this entry."""
+        entry = signed.read()
+        if body is None:
+            return f"(the content of this {entry.kind} entry was erased)"
+        try:
+            check_body(entry, body)
+            content = read_content(entry.kind, body)
+            said = SAYS.get(entry.kind, _plain)(self, content)
+        except P2pmpcError as fault:
+            return f"(unreadable: {fault.message})"
+        return "".join(c if c.isprintable() else "?" for c in said)
+
+
+def read_entry(reader: Reader, signed: SignedEntry, body: Body | None) -> dict[str, Any]:
+    """An entry for people and programs: author, seq, lamport, time, kind, hash, says."""
+    entry = signed.read()
+    moment = datetime.fromtimestamp(entry.unix_ms / 1000, UTC)
+    return {
+        "author": entry.author,
+        "seq": entry.seq,
+        "lamport": entry.lamport,
+        "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "kind": entry.kind,
+        "hash": entry_hash(signed).hex(),
+        "says": reader.says(signed, body),
+    }
+
+
+def _content(signed: SignedEntry, body: Body | None) -> Content | None:
+    try:
+        return None if body is None else read_content(signed.read().kind, body)
+    except LogError:
+        return None
+
+
+# ---- one sentence a kind ----
+
+
+def _genesis(reader: Reader, content: Any) -> str:  # noqa: ARG001
+    return "is a founding member of this network"
+
+
+def _dataset(reader: Reader, content: Any) -> str:  # noqa: ARG001
+    found = Dictionary.from_bytes(content.dictionary)
+    return (
+        f"offers the data set {found.name!r}: {len(found.columns)} columns, each row a {found.unit}"
+    )
+
+
+def _study(reader: Reader, content: Any) -> str:  # noqa: ARG001
+    study = Study.from_bytes(content.study)
+    until = _until(getattr(content, "expires_ms", 0))
+    return (
+        f"proposes {study.title!r} ({study.id[:SHORT]}) to {', '.join(study.parties)}; "
+        f"the answer goes to {', '.join(study.recipients)}{until}"
+    )
+
+
+def _until(unix_ms: int) -> str:
+    if not unix_ms:
+        return ""
+    moment = datetime.fromtimestamp(unix_ms / 1000, UTC)
+    return f"; to be decided until {moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _consent(reader: Reader, content: Any) -> str:
+    return f"approves {reader.study(content)}: {content.reason}"
+
+
+def _refusal(reader: Reader, content: Any) -> str:
+    passing = f" (what would pass: {content.would_pass})" if content.would_pass else ""
+    return f"refuses {reader.study(content)}: {content.reason}{passing}"
+
+
+def _withdrawal(reader: Reader, content: Any) -> str:
+    return f"takes back its proposal {reader.study(content)}: {content.reason}"
+
+
+def _revocation(reader: Reader, content: Any) -> str:
+    return f"takes back its consent to {reader.study(content)}: {content.reason}"
+
+
+def _ready(reader: Reader, content: Any) -> str:
+    attempt = f", attempt {content.attempt}" if content.attempt > 1 else ""
+    return f"is ready to compute {reader.study(content)}{attempt}: its rows are fixed from here on"
+
+
+def _checked(reader: Reader, content: Any) -> str:
+    return f"has compared with the others all that was said while computing {reader.study(content)}"
+
+
+def _release(reader: Reader, content: Any) -> str:
+    return f"signs that what passed of {reader.study(content)} may open"
+
+
+def _released(reader: Reader, content: Any) -> str:
+    return f"holds every member's signature: {reader.study(content)} opens to its recipients"
+
+
+def _answered(reader: Reader, content: Any) -> str:
+    return f"has read the answer of {reader.study(content)}"
+
+
+def _withheld(reader: Reader, content: Any) -> str:
+    return f"nothing of {reader.study(content)} was released: {content.reason}"
+
+
+def _ended(reader: Reader, content: Any) -> str:
+    attempt = getattr(content, "attempt", 0)
+    what = f"attempt {attempt} of {reader.study(content)}" if attempt else reader.study(content)
+    waited = f"; {content.waited_for} was waited for" if content.waited_for else ""
+    return f"{what} ended early: {content.why}{waited}"
+
+
+def _recovered(reader: Reader, content: Any) -> str:  # noqa: ARG001
+    return f"began again after its own entry {content.seq}, fetched from the other members"
+
+
+def _fork(reader: Reader, content: Any) -> str:  # noqa: ARG001
+    author = content.proof.first.read().author
+    return f"holds proof that {author} signed two different histories"
+
+
+def _plain(reader: Reader, content: Any) -> str:  # noqa: ARG001
+    """A kind that this page has no sentence for: its texts and numbers."""
+    found = ((key, getattr(content, key)) for key in content.__struct_fields__)
+    words = [f"{key} {value}" for key, value in found if isinstance(value, str | int) and value]
+    return ", ".join(words)
+
+
+SAYS: Mapping[str, Callable[[Reader, Any], str]] = {
+    "genesis": _genesis,
+    "dataset": _dataset,
+    "study": _study,
+    "consent": _consent,
+    "refusal": _refusal,
+    "withdrawal": _withdrawal,
+    "revocation": _revocation,
+    "ready": _ready,
+    "checked": _checked,
+    "release": _release,
+    "released": _released,
+    "answered": _answered,
+    "withheld": _withheld,
+    "ended": _ended,
+    "recovered": _recovered,
+    "fork": _fork,
+}
