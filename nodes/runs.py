@@ -64,6 +64,7 @@ class Runs:
     outcomes: Outcomes
     log: Any
     running: dict[bytes, Running] = field(default_factory=dict)
+    last_s: float = 0.0  # what the last run took that ended here
 
     # ---- one run ----
 
@@ -120,11 +121,12 @@ class Runs:
             running.resume = None
 
     def _count_cost(self, running: Running) -> None:
+        self.last_s = self.clock() - running.started
         if self.failed():
             return
         order = running.attempt.brief.order
         cost = {
-            "seconds": round(self.clock() - running.started, 4),
+            "seconds": round(self.last_s, 4),
             "rounds": running.attempt.rounds,
             "bytes_sent": self.transport.session_traffic(order.session).sent,
             "peak_memory": self.engine.peak_memory(),

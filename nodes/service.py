@@ -73,9 +73,21 @@ async def serve(node: Node, socket: Path, ready: Callable[[], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.ask_to_stop)
     server = await listen(socket, People(Desk(node), node.log).answer)
+    metrics = await _metrics(node)
     ready()
     await node.stopping.wait()
     server.close()
+    if metrics is not None:
+        metrics.close()
+
+
+async def _metrics(node: Node) -> asyncio.Server | None:
+    """The figures of the node, where a port is set for them."""
+    if not node.settings.metrics_port:
+        return None
+    from nodes.metrics import serve_metrics
+
+    return await serve_metrics(node, node.settings.metrics_port)
 
 
 def _log_fault(log: Any, fault: BaseException | None) -> None:

@@ -41,6 +41,7 @@ from nodes.runs import Runs
 from nodes.session.session import Brief
 from nodes.store.outcomes import Outcomes
 from nodes.store.record import RecordStore
+from nodes.tally import Tally
 from nodes.transport.reason import Reason
 from nodes.transport.transport import Event as TransportEvent
 from nodes.transport.transport import (
@@ -57,6 +58,7 @@ from nodes.transport.transport import Received as MessageIn
 from nodes.waits import Waits
 from p2pmpc.errors import Aborted, LocalError, P2pmpcError, StoreFailed
 from p2pmpc.identity import SecretKeys, Signer
+from p2pmpc.messages import Frontier
 from p2pmpc.policy import Policy
 from p2pmpc.settings import Settings
 
@@ -86,6 +88,7 @@ class Node:
     waits: Waits
     timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
     chores: set[asyncio.Task[None]] = field(default_factory=set)  # kept until they are done
+    tally: Tally = field(default_factory=Tally)
     watching: bool = False
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     failure: P2pmpcError | None = None
@@ -191,6 +194,7 @@ class Node:
         try:
             self.take(event)
         except P2pmpcError as fault:
+            self.tally.refused[str(fault.code)] += 1
             self.log.warning("event refused", code=fault.code, kind=type(event).__name__)
 
     # ---- the transport's events ----
@@ -207,6 +211,8 @@ class Node:
                 if event.reason in BROKEN:
                     self.runs.count_broken(peer, event.reason)
             case MessageIn(peer, message):
+                if isinstance(message, Frontier):
+                    self.tally.hear(peer, message, asyncio.get_running_loop().time())
                 self.take_safely(Received(peer, message))
             case MailIn(session, peer, name, data):
                 self.runs.hear(session, peer, name, data)

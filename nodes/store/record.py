@@ -29,6 +29,7 @@ BUSY_MS = 200  # nobody else should hold the file; a reader's backup is given th
 NOTE_BYTES_MAX = 2**20  # small state: an epoch, a ballot, the last cosigned checkpoint
 FORMAT = 1
 ZERO = bytes(32)
+SIDES = ("-wal", "-shm")  # what SQLite keeps beside the file while it is open
 
 SCHEMA = """
 CREATE TABLE entry (
@@ -276,6 +277,11 @@ class RecordStore:
         with self._guarded("read"):
             row: tuple[bytes, ...] | None = self._database.execute(question, values).fetchone()
         return row
+
+    def size_bytes(self) -> int:
+        """What the record's files take on this disk, SQLite's side files among them."""
+        files = [self._path, *(self._path.with_name(self._path.name + end) for end in SIDES)]
+        return sum(file.stat().st_size for file in files if file.exists())
 
     # ---- failing and closing ----
 
