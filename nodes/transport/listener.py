@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
 from collections.abc import Callable, Iterable
@@ -49,8 +50,8 @@ class Listener:
         except OSError as fault:
             why = "is in use" if fault.errno == errno.EADDRINUSE else "cannot be listened on"
             raise LocalError(
-                f"port {port} on {host} {why}: {fault.strerror}",
-                next="choose another port, or stop the program that holds it",
+                f"port {port} on {host} {why}: {os.strerror(fault.errno or 0)}",
+                next="Stop the program that holds it, or set listen_port in the node's settings.",
             ) from None
         self._plug.setblocking(False)
         self._task = asyncio.get_running_loop().create_task(self._accept(self._plug))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ENGINES", "register"]
 
 ENGINES = ("process", "ray")
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  compared, not listened on
 ASK_S = 10.0  # the control socket of a node that is well answers in milliseconds
 STOP_S = 30.0  # runs are ended by name, mail is drained, the store is closed
 
@@ -76,6 +77,12 @@ def _register_new(group: click.Group) -> None:
 
 def _settings(name: str, listen: str | None, advertise: str | None) -> Settings:
     host, port = ("127.0.0.1", 7443) if listen is None else _address(listen)
+    if advertise is None and (host in EVERYWHERE or port == 0):
+        raise WrongUsage(
+            f"the others cannot dial {host}:{port}: it names no machine and port",
+            field="advertise",
+            next="Give --advertise HOST:PORT as well: the address goes on the card.",
+        )
     return Settings(name=name, listen_host=host, listen_port=port, advertise=advertise or "")
 
 
