@@ -109,9 +109,9 @@ def _lacking(one: dict[str, int], other: dict[str, int]) -> int:
     return sum(max(0, count - one.get(author, 0)) for author, count in other.items())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Gauges:
-    """The collector that the library asks at each request."""
+    """The collector that the library asks at each request, and keeps by its identity."""
 
     node: Node
 

@@ -16,6 +16,7 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 
@@ -134,20 +135,24 @@ class Member:
     """One node process. `limit_bytes` caps the size of any file it writes.
 
     `step` is where it kills itself (see dying.py); such members wait less long for the dead.
+    `skew_s` is how far its clock is ahead (see skewed.py). `changes` are settings.
     """
 
-    def __init__(self, name, home, wire=None, limit_bytes=None, step=None):
+    def __init__(
+        self, name, home, wire=None, limit_bytes=None, step=None, skew_s=None, changes=None
+    ):
         self.name, self.home, self.wire = name, home, wire
         settings = home.with_suffix(".toml")
-        text = rehearsal_settings(name).to_toml()
+        changes = dict(changes or {})
         if wire is not None:
-            text = text.replace('advertise = ""', f'advertise = "127.0.0.1:{wire.port}"')
+            changes["advertise"] = f"127.0.0.1:{wire.port}"
         program = ["-m", "nodes"]
         if step is not None:
-            assert "refused_grace_s = 20\n" in text
-            text = text.replace("refused_grace_s = 20\n", "refused_grace_s = 4\n")
+            changes["refused_grace_s"] = 4.0
             program = [str(Path(__file__).with_name("dying.py")), step]
-        settings.write_text(text)
+        if skew_s is not None:
+            program = [str(Path(__file__).with_name("skewed.py")), str(skew_s)]
+        settings.write_text(msgspec.structs.replace(rehearsal_settings(name), **changes).to_toml())
         command = [sys.executable, *program, "--ephemeral", "--name", name]
         command += ["--home", str(home), "--settings", str(settings)]
         self.errors = open(home.with_suffix(".stderr"), "wb")  # noqa: SIM115  closed in end()
@@ -166,17 +171,20 @@ class Member:
         if wire is not None:
             wire.target = self.port()
 
+    def sockets(self):
+        """The inodes of this process's sockets, as /proc/net spells them."""
+        found = set()
+        for fd in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.add(os.readlink(fd).removeprefix("socket:[").removesuffix("]"))
+        return found
+
     def port(self):
         """The TCP port that this process listens on."""
-        inodes = set()
-        for fd in Path(f"/proc/{self.process.pid}/fd").iterdir():
-            try:
-                inodes.add(os.readlink(fd))
-            except OSError:
-                continue
+        inodes = self.sockets()
         for line in Path(f"/proc/{self.process.pid}/net/tcp").read_text().splitlines()[1:]:
             parts = line.split()
-            if parts[3] == "0A" and f"socket:[{parts[9]}]" in inodes:
+            if parts[3] == "0A" and parts[9] in inodes:
                 return int(parts[1].split(":")[1], 16)
         raise AssertionError("listens nowhere")
 
@@ -210,12 +218,12 @@ class Town:
         self.members = {}
         self.wires = []
 
-    def start(self, name, wired=False, limit_bytes=None, step=None):
+    def start(self, name, wired=False, limit_bytes=None, step=None, skew_s=None, **changes):
         wire = None
         if wired:
             wire = Wire()
             self.wires.append(wire)
-        member = Member(name, self.folder / name, wire, limit_bytes, step)
+        member = Member(name, self.folder / name, wire, limit_bytes, step, skew_s, changes)
         self.members[name] = member
         return member
 
