@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import socket
 import ssl
 from collections.abc import Callable, Iterable
@@ -48,9 +47,10 @@ class Listener:
         try:
             self._plug = socket.create_server((host, port), family=family, backlog=BACKLOG)
         except OSError as fault:
+            said = str(fault.strerror).partition(" (while")[0]
             why = "is in use" if fault.errno == errno.EADDRINUSE else "cannot be listened on"
             raise LocalError(
-                f"port {port} on {host} {why}: {os.strerror(fault.errno or 0)}",
+                f"port {port} on {host} {why}: {said}",
                 next="Stop the program that holds it, or set listen_port in the node's settings.",
             ) from None
         self._plug.setblocking(False)
