@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from p2pmpc.answer import Answer
     from p2pmpc.client import rehearse
     from p2pmpc.dictionary import Dictionary
+    from p2pmpc.node import Node, StudyHandle, connect
     from p2pmpc.policy import Policy, Rules
     from p2pmpc.study import Alias, Link, Privacy, Statistic, Study
 
@@ -19,12 +20,15 @@ __all__ = [
     "Answer",
     "Dictionary",
     "Link",
+    "Node",
     "Policy",
     "Privacy",
     "Rules",
     "Statistic",
     "Study",
+    "StudyHandle",
     "__version__",
+    "connect",
     "errors",
     "rehearse",
 ]
@@ -35,11 +39,14 @@ PLACES = {
     "Answer": "p2pmpc.answer",
     "Dictionary": "p2pmpc.dictionary",
     "Link": "p2pmpc.study",
+    "Node": "p2pmpc.node",
     "Policy": "p2pmpc.policy",
     "Privacy": "p2pmpc.study",
     "Rules": "p2pmpc.policy",
     "Statistic": "p2pmpc.study",
     "Study": "p2pmpc.study",
+    "StudyHandle": "p2pmpc.node",
+    "connect": "p2pmpc.node",
     "rehearse": "p2pmpc.client",
 }
 

@@ -148,10 +148,7 @@ class Node:
 
     def dictionaries(self) -> dict[str, dict[str, Dictionary]]:
         """Member -> data set -> its public description."""
-        return {
-            member: {name: Dictionary.from_bytes(_bytes(data)) for name, data in held.items()}
-            for member, held in self.get("/catalogue")["members"].items()
-        }
+        return _dictionaries(self.get("/catalogue")["members"])
 
     def check(self, study: Study) -> Resolved:
         """The study against the catalogue and this member's rules, before anybody is asked.
@@ -159,10 +156,12 @@ class Node:
         Raises BadStudy, Mismatch, Refused naming the member, data set or column.
         """
         found = self.get("/catalogue")
-        catalogue = {
-            member: {name: Dictionary.from_bytes(_bytes(data)) for name, data in held.items()}
-            for member, held in found["members"].items()
-        }
+        if not found["members"]:
+            raise NotFound(
+                "this node belongs to no network yet",
+                next="Found one (p2pmpc network found) or join one (p2pmpc network join FILE).",
+            )
+        catalogue = _dictionaries(found["members"])
         return resolve(study, catalogue, {self.name: Policy.from_bytes(_bytes(found["rules"]))})
 
     # ---- studies ----
@@ -261,8 +260,8 @@ class StudyHandle:
 
     def _ended_well(self) -> None:
         facts = self.facts()
-        if facts["error"] is not None and facts["state"] != "withheld":
-            raise error_from_json(facts["error"])
+        if facts["ended"] is not None and facts["state"] != "withheld":
+            raise error_from_json(facts["ended"])
 
     @property
     def receipt(self) -> bytes:
@@ -307,6 +306,13 @@ CATALOGUE_COLUMNS = (
     *("member", "dataset", "unit", "column", "type", "units", "minimum", "maximum"),
     *("levels", "uses"),
 )
+
+
+def _dictionaries(found: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, Dictionary]]:
+    return {
+        member: {name: Dictionary.from_bytes(_bytes(data)) for name, data in held.items()}
+        for member, held in found.items()
+    }
 
 
 def _frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:

@@ -50,7 +50,7 @@ def sheet(core: Core, case: Case, waited: Sequence[str]) -> dict[str, Any]:
         "recipient": core.name in study.recipients,
         "decisions": list(_decisions(case)),
         "review": [list(pair) for pair in _review(core, case)],
-        "error": _error(case),
+        "ended": _error(case),
         "toml": study.to_toml(),
     }
 

@@ -103,8 +103,8 @@ def _register_add(group: click.Group) -> None:
             f"{described.name}: {found['rows']} rows were read and checked; "
             "that number stays on this machine",
             *found["notes"],
-            f"All members now read its description: {len(described.names)} columns, "
-            f"each with type, {described.unit}s protected. No row has left.",
+            f"All members can now read its description: {len(described.names)} columns with their "
+            "types, bounds and levels. No row has left this machine.",
             "p2pmpc data list --all shows what everybody offers.",
         ]
         if data["replaced"]:

@@ -72,9 +72,8 @@ def confirm(lines: Sequence[str], question: str) -> None:
     for no."""
     if click.get_current_context().meta["as_json"] or not sys.stdin.isatty():
         raise WrongUsage(
-            "somebody has to compare the fingerprints first, and nobody can be asked here: "
-            + "; ".join(line.strip() for line in lines),
-            next="Compare them with the other members by voice, then run it again with --yes.",
+            "\n".join((*lines, "Nobody can be asked here whether they are the same.")),
+            next="When you have compared them, run it again with --yes.",
         )
     for line in lines:
         click.echo(line, err=True)

@@ -81,7 +81,7 @@ def _proposed(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"{_meaning(facts)}; it waits for {waits_for(facts)}" + _until(facts)
     if facts["state"] == "answered":
         yield f"p2pmpc study result {short} shows the answer."
-    elif not facts["error"]:
+    elif not facts["ended"]:
         yield f"p2pmpc study show {short} --wait follows it."
 
 
@@ -145,10 +145,10 @@ def _shown(facts: Mapping[str, Any]) -> Iterator[str | Table]:
     ]
     yield Table("Decisions", ("member", "decision", "reason", "when"), rows)
     yield ""
-    if facts["error"]:
-        yield f"It ended: {facts['error']['message']}"
-        if facts["error"]["next"]:
-            yield str(facts["error"]["next"])
+    if facts["ended"]:
+        yield f"It ended: {facts['ended']['message']}"
+        if facts["ended"]["next"]:
+            yield str(facts["ended"]["next"])
     yield from _hints(facts)
 
 
@@ -170,7 +170,7 @@ def _hints(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def ended_badly(facts: Mapping[str, Any]) -> P2pmpcError | None:
     """The error of a study that ended without an answer; None while it runs and after one."""
-    return error_from_json(facts["error"]) if facts["error"] else None
+    return error_from_json(facts["ended"]) if facts["ended"] else None
 
 
 def _register_withdraw(group: click.Group) -> None:
