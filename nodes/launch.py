@@ -21,10 +21,11 @@ from typing import Any
 from nodes.home import Home
 from p2pmpc.errors import LocalError, error_from_json
 
-__all__ = ["LINE_BYTES_MAX", "Started", "end", "launch", "node_environment"]
+__all__ = ["LINE_BYTES_MAX", "Started", "end", "launch", "lines_of", "node_environment"]
 
 LINE_BYTES_MAX = 64 * 1024  # the ready line, or the error that took its place
 LOOK_EVERY_S = 0.05
+LAST_S = 2.0  # from the end of its output to the end of the process
 LAST_WORDS = 400  # characters of what a process that died without a word had written
 
 Say = Callable[[Mapping[str, Any]], None]
@@ -54,9 +55,20 @@ def launch(home: Home, passphrase: bytes, engine: str, tell: Callable[[str], Non
         os.close(reader)
     with os.fdopen(writer, "wb") as pipe, contextlib.suppress(BrokenPipeError):
         pipe.write(passphrase)
+    try:
+        return _wait_ready(home, process, tell)
+    except BaseException:  # also Ctrl-C: nothing half-started stays
+        process.kill()
+        process.wait()
+        raise
+
+
+def _wait_ready(
+    home: Home, process: subprocess.Popen[bytes], tell: Callable[[str], None]
+) -> Started:
     assert process.stdout is not None
     with process.stdout:
-        for said in _lines(process.stdout.fileno()):
+        for said in lines_of(process.stdout.fileno()):
             if "ready" in said:
                 return _accept(process, said)
             tell(str(said.get("text", "")))
@@ -95,10 +107,10 @@ def node_environment(outside: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _lines(descriptor: int) -> Iterator[Mapping[str, Any]]:
-    """What the child says, line by line, until it has no more to say."""
+def lines_of(descriptor: int) -> Iterator[Mapping[str, Any]]:
+    """The objects that a child says, one a line, until it ends or a line passes LINE_BYTES_MAX."""
     left = b""
-    while len(left) < LINE_BYTES_MAX and (chunk := os.read(descriptor, 4096)):
+    while len(left) <= LINE_BYTES_MAX and (chunk := os.read(descriptor, 4096)):
         *lines, left = (left + chunk).split(b"\n")
         for line in lines:
             with contextlib.suppress(ValueError):
@@ -109,13 +121,16 @@ def _lines(descriptor: int) -> Iterator[Mapping[str, Any]]:
 
 def _accept(process: subprocess.Popen[bytes], said: Mapping[str, Any]) -> Started:
     if not said["ready"]:
-        process.wait()
         raise error_from_json(said["error"])
     return Started(process.pid, int(said.get("port", 0)))
 
 
 def _died(home: Home, process: subprocess.Popen[bytes]) -> LocalError:
-    code = process.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(LAST_S)
+    code = process.poll()
+    if code is None:
+        return LocalError("the node's process says nothing that can be understood")
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     with contextlib.suppress(OSError):
         words = home.errors_file.read_text("utf-8", "replace").strip()[-LAST_WORDS:]

@@ -29,6 +29,7 @@ Say = Callable[[Mapping[str, Any]], None]  # one line of JSON for whoever starte
 
 def run_home(home: Home, passphrase: bytes, engine: str, say: Say) -> None:
     """Run a member's node until it is stopped. Raises what keeps it from starting."""
+    os.umask(0o077)
     run(_serve_home(home, passphrase, engine, say))
 
 
@@ -107,3 +108,4 @@ async def close(node: Node) -> None:
     """Close links, engine and store; a peer that does not answer is not waited for."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(node.close(), CLOSE_S)
+    node.log.info("node stopped", pid=os.getpid())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from p2pmpc.cli.commands import progress, spoken
+from p2pmpc.cli.commands import debugging, progress, spoken
 from p2pmpc.cli.home import node_client, node_home, node_option
 from p2pmpc.cli.output import Reply, Table
 from p2pmpc.cli.passphrase import passphrase_options, read_passphrase
@@ -166,9 +167,18 @@ def _register_start(group: click.Group) -> None:
         _refuse_second(home, name)
         home.card()  # a changed card is said before the passphrase is asked
         passphrase = read_passphrase(passphrase_file, passphrase_fd, twice=False)
+        if debugging():
+            _ask_for_details()
         if foreground:
             return _stay(home, passphrase, engine)
         return _launch(home, passphrase, engine)
+
+
+def _ask_for_details() -> None:
+    """The node inherits this environment, and so do its actors."""
+    from nodes.logging import DETAILS
+
+    os.environ[DETAILS] = "1"
 
 
 def _refuse_second(home: Home, name: str) -> None:
@@ -183,14 +193,19 @@ def _refuse_second(home: Home, name: str) -> None:
 
 def _launch(home: Home, passphrase: bytes, engine: str) -> Reply:
     from nodes.launch import launch
+    from nodes.logging import details_file
 
     name, tell = home.settings().name, progress()
     started = launch(home, passphrase, engine, lambda text: tell("start", name, text, 0.0))
-    lines = (
+    lines = [
         f"{name} runs as process {started.pid} and listens on port {started.port}",
         f"p2pmpc node status --node {home.folder} says what it does.",
-    )
+    ]
     data = {"name": name, "pid": started.pid, "port": started.port, "folder": str(home.folder)}
+    details = details_file(home.log_file, os.environ)
+    if details is not None:
+        lines.append(f"It writes every small step to {details}.")
+        data["debug_file"] = str(details)
     return Reply("node start", data, lines)
 
 
@@ -215,7 +230,13 @@ def _register_stop(group: click.Group) -> None:
 
         home = node_home(node)
         name, pid = home.settings().name, home.holder()
-        node_client(node).post("/stop", {}, ASK_S)
+        client = node_client(node)
+        try:
+            client.post("/stop", {}, ASK_S)
+        except LocalError:
+            if not pid:
+                raise
+            os.kill(pid, signal.SIGTERM)  # the lease says that it is this node's process
         end(home, pid or 0, STOP_S)
         data = {"name": name, "pid": pid, "folder": str(home.folder)}
         return Reply("node stop", data, (f"{name} has ended; its record is complete",))
