@@ -12,23 +12,24 @@ the same; the data set is named, and studies with it are refused until it is add
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from nodes.engine.engine import Engine
 from nodes.home import Home
-from nodes.logging import make_log
+from nodes.logging import details_file, make_log
 from nodes.shell import Node
 from nodes.store.datasets import recall_dataset
 from nodes.store.record import RecordStore
 from nodes.store.replay import Replay
-from nodes.store.roster import recall_roster
+from nodes.store.roster import recall_addresses, recall_roster
 from nodes.transport.tls import make_certificate
 from nodes.wiring import Parts, open_engine, wire
 from p2pmpc.dictionary import Dictionary
 from p2pmpc.errors import P2pmpcError
+from p2pmpc.identity import SecretKeys
 
-__all__ = ["open_home"]
+__all__ = ["open_home", "open_keys", "open_record"]
 
 Tell = Callable[[str], None]  # a sentence for whoever waits for the node
 DATASETS = "dataset:"  # before a data set's name, in the store's notes
@@ -43,25 +44,43 @@ async def open_home(home: Home, passphrase: bytes, engine: str, tell: Tell) -> t
     home.check()
     settings = home.settings()
     keys = home.keys(passphrase)
+    return await open_keys(home, keys, lambda: open_engine(settings, engine, home.folder), tell)
+
+
+async def open_keys(
+    home: Home, keys: SecretKeys, engine: Callable[[], Awaitable[Engine]], tell: Tell
+) -> tuple[Node, int]:
+    """The same with keys that were unlocked elsewhere. Raises as `open_home` does."""
+    home.check()
+    settings = home.settings()
     certificate = make_certificate(keys.transport_seed, settings.name)
     card = home.card_of(keys, certificate)
     policy = home.policy()
     store = RecordStore(home.record_file)
-    machine: Engine | None = None
     try:
-        log = make_log(home.log_file, settings.name)
-        machine = await open_engine(settings, engine, home.folder)
-        faults = await _load_all(store, machine, log, tell)
-        parts = Parts(settings, keys, certificate, policy, store, machine, log)
-        node, port = await wire(parts, lambda _port: card)
+        details = details_file(home.log_file, os.environ)
+        log = make_log(home.log_file, settings.name, details)
+        parts = Parts(settings, keys, certificate, policy, store, await engine(), log)
     except BaseException:
-        if machine is not None:
-            await machine.close()
         store.close()
+        raise
+    return await open_record(parts, lambda _port: card, tell)
+
+
+async def open_record(
+    parts: Parts, card: Callable[[int], bytes], tell: Tell
+) -> tuple[Node, int]:
+    """A node on whatever its store holds, listening, and its port. Closes the parts on a fault."""
+    try:
+        faults = await _load_all(parts.store, parts.engine, parts.log, tell)
+        node, port = await wire(parts, card)
+    except BaseException:
+        await parts.engine.close()
+        parts.store.close()
         raise
     node.core.unusable.update(faults)
     begin_again(node, tell)
-    log.info("node started", port=port, pid=os.getpid())
+    parts.log.info("node started", port=port, pid=os.getpid())
     return node, port
 
 
@@ -74,6 +93,7 @@ def begin_again(node: Node, tell: Tell) -> None:
     tell(f"reading the record of {len(heads)} members")
     node.core.feeds.roster = roster
     node.core.feeds.heads = heads
+    node.core.book.recall(recall_addresses(node.store), roster, node.wall_ms())
     node.restore(Replay(node.store))
     for study in node.runs.outcomes.studies():
         case = node.core.cases.get(study)

@@ -25,6 +25,7 @@ from nodes.core.effects import (
     LinkLost,
     LinkMade,
     Received,
+    Remember,
     ResumeSession,
     Send,
     SessionStopped,
@@ -53,6 +54,7 @@ from nodes.transport.transport import (
     PeerRefused,
     SessionUnknown,
     Transport,
+    TwinFound,
 )
 from nodes.transport.transport import Received as MessageIn
 from nodes.waits import Waits
@@ -100,6 +102,7 @@ class Node:
 
         So does whatever else goes wrong once the core has moved: it and the disk must not differ.
         """
+        self.log.debug("event taken", kind=type(event).__name__)
         self._carry_out_all(lambda: self.core.handle(self.wall_ms(), event))
 
     def restore(self, entries: Iterable[Known]) -> None:
@@ -107,7 +110,8 @@ class Node:
 
         Raises LogError for one that cannot be followed; a store failure ends the node.
         """
-        self._carry_out_all(lambda: self.core.restore(self.wall_ms(), entries))
+        clean = self.store.clean
+        self._carry_out_all(lambda: self.core.restore(self.wall_ms(), entries, clean))
 
     def _carry_out_all(self, conclude: Callable[[], list[Effect]]) -> None:
         self.check_alive()
@@ -134,9 +138,13 @@ class Node:
             case Append(entries):
                 self.store.append(entries)
             case Send(peer, message):
+                self.log.debug("message sent", peer=peer, kind=type(message).__name__)
                 self.transport.send(peer, message)
+            case Remember(key, value):
+                self.store.remember(key, value)
             case Connect(members):
                 self.transport.connect(members)
+                self.transport.seek(self.settings.seeds)
                 self._watch_open()
             case SetTimer(name, after_s):
                 self._set_timer(name, after_s)
@@ -211,6 +219,7 @@ class Node:
                 if event.reason in BROKEN:
                     self.runs.count_broken(peer, event.reason)
             case MessageIn(peer, message):
+                self.log.debug("message heard", peer=peer, kind=type(message).__name__)
                 if isinstance(message, Frontier):
                     self.tally.hear(peer, message, asyncio.get_running_loop().time())
                 self.take_safely(Received(peer, message))
@@ -220,6 +229,10 @@ class Node:
                 self.runs.lose(session, peer)
             case PeerRefused():
                 self.log.warning("peer refused", what=event.what, fingerprint=event.fingerprint)
+            case TwinFound(member):
+                self.log.error("twin found", peer=member)
+                text = f"two nodes run with the identity of {member}: one link replaces the other"
+                self.stories.tell("", "twin", member, text, None)
             case MailRefused(session, peer):
                 self.log.warning("mail refused", peer=peer, reason=event.reason)
                 self.runs.suspect(session, peer, event.reason)
@@ -311,7 +324,10 @@ def build_node(
 
 
 def addresses(core: Core) -> Mapping[str, MemberAddress]:
-    """Where the roster's members are, by the cards that founded the network."""
+    """Where the roster's members are: as they said last, else by the cards of the founding."""
     roster = core.feeds.roster
     members = roster.members if roster is not None else ()
-    return {one.name: MemberAddress(one.certificate, one.address) for one in members}
+    told = {one.name: core.book.address(one.name, core.now_ms) for one in members}
+    return {
+        one.name: MemberAddress(one.certificate, told[one.name] or one.address) for one in members
+    }

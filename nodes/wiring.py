@@ -14,6 +14,7 @@ from typing import Any
 
 from nacl.bindings import crypto_scalarmult_base
 
+from nodes.core.effects import Listening
 from nodes.core.node import Core
 from nodes.engine.engine import Engine
 from nodes.engine.local import LocalEngine
@@ -102,7 +103,20 @@ async def wire(parts: Parts, card: Callable[[int], bytes]) -> tuple[Node, int]:
     )
     cores.append(node.core)
     nodes.append(node)
+    address = _advertised(settings, port)
+    if address:
+        node.take(Listening(address))
     return node, port
+
+
+def _advertised(settings: Settings, port: int) -> str:
+    """Where others dial this node; empty when only its card can say so."""
+    if settings.advertise:
+        return settings.advertise
+    host = settings.listen_host
+    if host in {"0.0.0.0", "::"}:  # noqa: S104  # compared, not listened on
+        return ""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _signed(core: Core, network: bytes, peer: str, message: bytes, signature: bytes) -> bool:

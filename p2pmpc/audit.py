@@ -28,7 +28,7 @@ from p2pmpc.certificate import (
     study_hash,
 )
 from p2pmpc.checkpoint import check_checkpoint
-from p2pmpc.codec import digest, encode
+from p2pmpc.codec import digest
 from p2pmpc.errors import LogError, SplitView
 from p2pmpc.identity import verify_signature
 from p2pmpc.record import (
@@ -244,7 +244,7 @@ def _check_content(audit: Audit, filing: Filing) -> None:
         entry = filing.entry
         audit.unchecked.append(f"the {entry.kind} entry {entry.seq} of {entry.author}: erased")
     elif isinstance(content, Genesis):
-        if content.roster != encode(audit.roster):
+        if content.roster != audit.roster.hash:
             raise wrong_entry(filing.entry, "names another roster than this network's")
     elif isinstance(content, StudyNote):
         _check_study(audit, filing, content)

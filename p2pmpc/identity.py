@@ -49,7 +49,17 @@ CERTIFICATE_BYTES_MAX = 4096  # an Ed25519 certificate without extensions of not
 NO_NETWORK = bytes(32)  # what a card is signed for
 ALGORITHM = b"Ed25519\0"
 PURPOSES = frozenset(
-    {"card", "entry", "certificate", "mail", "checkpoint", "cosignature", "study", "bundle"}
+    {
+        "address",
+        "bundle",
+        "card",
+        "certificate",
+        "checkpoint",
+        "cosignature",
+        "entry",
+        "mail",
+        "study",
+    }
 )
 
 # `\Z`, not `$`: `$` also matches before a line break at the end

@@ -7,6 +7,7 @@ messages.md.
     link      Hello Refuse Ping Pong Bye
     session   Mail Ack Progress End
     record    Frontier Want Entries ForkNotice
+    discovery Address
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
 
+from p2pmpc.address import AddressRecord
 from p2pmpc.codec import decode, digest, encode
 from p2pmpc.errors import P2pmpcError, RemoteError
 from p2pmpc.identity import Bytes32, Name
@@ -29,6 +31,7 @@ __all__ = [
     "MAIL_NAME_CHARS_MAX",
     "VERSION",
     "Ack",
+    "Address",
     "Bye",
     "End",
     "Entries",
@@ -74,6 +77,9 @@ MailSignature: TypeAlias = Annotated[bytes, Meta(max_length=64)]
 WaitedFor: TypeAlias = Annotated[str, Meta(max_length=64)]  # a member, or empty
 Names: TypeAlias = Annotated[tuple[Name, ...], Meta(max_length=MEMBERS_MAX)]
 Heads: TypeAlias = Annotated[tuple[tuple[Name, Seq, Bytes32], ...], Meta(max_length=MEMBERS_MAX)]
+Records: TypeAlias = Annotated[
+    tuple[AddressRecord, ...], Meta(min_length=1, max_length=MEMBERS_MAX)
+]
 Batch: TypeAlias = Annotated[
     tuple[tuple[SignedEntry, Body | None], ...], Meta(max_length=ENTRIES_BATCH_MAX)
 ]
@@ -183,6 +189,15 @@ class ForkNotice(Struct, array_like=True, frozen=True, forbid_unknown_fields=Tru
     proof: ForkProof
 
 
+# ---- discovery -----------------------------------------------------------------------------------
+
+
+class Address(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=30):
+    """Where members listen, each in its own signed word."""
+
+    records: Records
+
+
 Message: TypeAlias = (
     Hello
     | Refuse
@@ -197,6 +212,7 @@ Message: TypeAlias = (
     | Want
     | Entries
     | ForkNotice
+    | Address
 )
 
 

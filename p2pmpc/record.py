@@ -25,8 +25,10 @@ from p2pmpc.roster import EPOCH_MAX, MEMBERS_MAX, Roster
 __all__ = [
     "BODY_CONTENT_BYTES_MAX",
     "ENTRY_BYTES_MAX",
+    "GAVE_WAY",
     "KINDS",
     "LAMPORT_MAX",
+    "LIFETIME_MS_MAX",
     "SEQ_MAX",
     "TEXT_CHARS_MAX",
     "Answered",
@@ -46,8 +48,10 @@ __all__ = [
     "Refusal",
     "Release",
     "Released",
+    "Revocation",
     "SignedEntry",
     "StudyNote",
+    "Withdrawal",
     "Withheld",
     "author_entry",
     "body_hash",
@@ -55,6 +59,7 @@ __all__ = [
     "check_body",
     "check_entry",
     "check_fork_proof",
+    "check_lifetime",
     "check_place",
     "compare_entries",
     "entry_hash",
@@ -69,6 +74,8 @@ LAMPORT_MAX = 2**53 - 1  # saturates, so that one member's absurd clock stops no
 UNIX_MS_MAX = 2**53 - 1
 TEXT_CHARS_MAX = 4000  # a reason for people
 CODE_MAX = 999
+GAVE_WAY = 0  # the code of an attempt that nobody is at fault for: its place went to another study
+LIFETIME_MS_MAX = 366 * 86_400_000  # of a proposal: a year, whichever year it is
 ZERO = bytes(32)
 
 Kind: TypeAlias = Annotated[str, Meta(pattern=r"\A[a-z]{1,32}\Z")]
@@ -77,6 +84,7 @@ Lamport: TypeAlias = Annotated[int, Meta(ge=1, le=LAMPORT_MAX)]
 UnixMs: TypeAlias = Annotated[int, Meta(ge=0, le=UNIX_MS_MAX)]
 Number: TypeAlias = Annotated[int, Meta(ge=0, le=EPOCH_MAX)]
 Attempt: TypeAlias = Annotated[int, Meta(ge=1, le=1000)]
+AttemptOrAll: TypeAlias = Annotated[int, Meta(ge=0, le=1000)]  # 0: the study as a whole
 Code: TypeAlias = Annotated[int, Meta(ge=0, le=CODE_MAX)]
 Text: TypeAlias = Annotated[str, Meta(max_length=TEXT_CHARS_MAX)]
 WaitedFor: TypeAlias = Annotated[str, Meta(max_length=64)]  # a member, or empty
@@ -146,9 +154,9 @@ class ForkProof(Struct, array_like=True, frozen=True, forbid_unknown_fields=True
 
 
 class Genesis(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """I am a member of the network with this roster."""
+    """I am a member of the network whose roster has this hash; its cards are kept beside."""
 
-    roster: Blob
+    roster: Bytes32
 
 
 class DatasetNote(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -164,6 +172,7 @@ class StudyNote(Struct, array_like=True, frozen=True, forbid_unknown_fields=True
     study: Blob
     researcher: Bytes32
     signature: Bytes64
+    expires_ms: UnixMs  # members may decide until then; by my clock, as is the entry's unix_ms
 
 
 class Consent(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -233,12 +242,27 @@ class Withheld(Struct, array_like=True, frozen=True, forbid_unknown_fields=True)
 
 
 class Ended(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """This study or attempt ended early, with who was waited for."""
+    """This attempt, or with attempt 0 this study, ended early at me, with who was waited for."""
 
     study: Name
+    attempt: AttemptOrAll
     code: Code
     why: Text
     waited_for: WaitedFor
+
+
+class Withdrawal(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """I take back the study that was proposed through me."""
+
+    study: Name
+    reason: Text
+
+
+class Revocation(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """I take my consent back; no opening share of mine has left, and none will."""
+
+    study: Name
+    reason: Text
 
 
 class Recovered(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -267,6 +291,8 @@ Content: TypeAlias = (
     | Answered
     | Withheld
     | Ended
+    | Withdrawal
+    | Revocation
     | Recovered
     | ForkNote
 )
@@ -284,6 +310,8 @@ KINDS: Mapping[str, type[Content]] = {
     "answered": Answered,
     "withheld": Withheld,
     "ended": Ended,
+    "withdrawal": Withdrawal,
+    "revocation": Revocation,
     "recovered": Recovered,
     "fork": ForkNote,
 }
@@ -428,6 +456,15 @@ def read_content(kind: str, body: Body) -> Content:
     if len(body.content) > BODY_CONTENT_BYTES_MAX or len(body.salt) != 16:
         raise LogError(f"the {kind} body has {len(body.content)} bytes or its salt is not 16")
     return decode(body.content, KINDS[kind], f"the {kind} body", error=LogError)
+
+
+def check_lifetime(entry: Entry, note: StudyNote) -> None:
+    """Raises LogError for a proposal that had expired when it was written, or lives too long.
+
+    Both moments are the author's own, so that everybody judges alike, whatever their clocks say.
+    """
+    if not 0 < note.expires_ms - entry.unix_ms <= LIFETIME_MS_MAX:
+        raise wrong_entry(entry, "proposes a study that expires before it begins or in over a year")
 
 
 # ---- forks ---------------------------------------------------------------------------------------

@@ -5,12 +5,14 @@
     listen_host         "127.0.0.1"    address to listen on; "0.0.0.0" or "::" for every interface
     listen_port         7443           TCP port; 0 lets the system choose one
     advertise           ""             "host:port" that others dial; "" means the listening address
+    seeds               []             "host:port" of members that are asked where the others are
     link_grace_s        600            how long an unreachable peer is waited for during a run
     refused_grace_s     20             the same when its machine refuses: the process has died
     ready_wait_s        60             how long all members may take to become ready
     attempt_deadline_s  21600          how long one attempt may run in all
     progress_s          5              how often a run says how far it is
     gossip_s            10             how often the record is compared with each peer
+    restore_wait_s      20             how long a restarted node seeks peers before it writes
     metrics_port        0              port on 127.0.0.1 for Prometheus; 0 for none
 
 Unknown fields are errors. A rehearsal waits 20 s for a peer: all its nodes are on one machine.
@@ -32,6 +34,7 @@ from p2pmpc.toml import Section, check_name, check_text, load, read_text, write_
 __all__ = ["Settings", "parse_settings", "read_settings", "rehearsal_settings"]
 
 PORT_MAX = 65535  # TCP
+SEEDS_MAX = 16  # one that answers is enough
 WAIT_S_MAX = 7 * 86400.0  # a week: a longer wait is a slip of the unit
 
 
@@ -42,12 +45,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     listen_host: str = "127.0.0.1"
     listen_port: int = 7443
     advertise: str = ""
+    seeds: tuple[str, ...] = ()
     link_grace_s: float = 600.0
     refused_grace_s: float = 20.0
     ready_wait_s: float = 60.0
     attempt_deadline_s: float = 21600.0
     progress_s: float = 5.0
     gossip_s: float = 10.0
+    restore_wait_s: float = 20.0
     metrics_port: int = 0
 
     def __post_init__(self) -> None:
@@ -63,6 +68,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise _wrong("metrics_port", "must be another port than listen_port")
         if self.advertise and not _is_address(self.advertise):
             raise _wrong("advertise", "must be host:port", 'For example "node.example.org:7443".')
+        if len(self.seeds) > SEEDS_MAX:
+            raise _wrong("seeds", f"has {len(self.seeds)} addresses; at most {SEEDS_MAX}")
+        if not all(_is_address(seed) for seed in self.seeds):
+            raise _wrong("seeds", "must be host:port each", 'For example ["a.example.org:7443"].')
+        if not 0 <= self.restore_wait_s <= WAIT_S_MAX:
+            raise _wrong("restore_wait_s", f"must be from 0 to {WAIT_S_MAX:.0f} seconds")
         for field in WAITS:
             if not 0 < getattr(self, field) <= WAIT_S_MAX:
                 raise _wrong(field, f"must be above 0 and at most {WAIT_S_MAX:.0f} seconds")
@@ -70,7 +81,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def to_toml(self) -> str:
         """The file that parses to these settings."""
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
-        waits = {name: Decimal(repr(fields[name])) for name in WAITS}
+        waits = {name: Decimal(repr(fields[name])) for name in (*WAITS, "restore_wait_s")}
+        fields["seeds"] = list(self.seeds)
         return write_table(["node"], {**fields, **waits})
 
 
@@ -101,6 +113,7 @@ def rehearsal_settings(name: str) -> Settings:
         link_grace_s=20.0,
         attempt_deadline_s=3600.0,
         gossip_s=1.0,
+        restore_wait_s=0.0,
     )
 
 
@@ -140,5 +153,7 @@ READERS: Mapping[str, Callable[[Section, str], Any]] = {
     "listen_port": Section.whole,
     "metrics_port": Section.whole,
     "advertise": Section.text,
+    "seeds": Section.texts,
+    "restore_wait_s": _wait,
     **dict.fromkeys(WAITS, _wait),
 }

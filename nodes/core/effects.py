@@ -27,9 +27,11 @@ __all__ = [
     "Gone",
     "LinkLost",
     "LinkMade",
+    "Listening",
     "PolicySet",
     "Proposed",
     "Received",
+    "Remember",
     "ResumeSession",
     "Send",
     "SessionEnded",
@@ -75,6 +77,13 @@ class Proposed:
     study: bytes
     researcher: bytes
     signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Other members dial this node at `address` (`host:port`) from now on."""
+
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +159,7 @@ Event: TypeAlias = (
     | DatasetAdded
     | PolicySet
     | Proposed
+    | Listening
     | LinkMade
     | LinkLost
     | Received
@@ -168,6 +178,14 @@ class Append:
     """Entries for the store. All of one batch are durable before its other effects happen."""
 
     entries: tuple[tuple[SignedEntry, Body | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """A small value for the store, in place of the one before under this key."""
+
+    key: str
+    value: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,5 +262,13 @@ class Emit:
 
 
 Effect: TypeAlias = (
-    Append | Connect | Send | SetTimer | StartSession | ResumeSession | StopSession | Emit
+    Append
+    | Remember
+    | Connect
+    | Send
+    | SetTimer
+    | StartSession
+    | ResumeSession
+    | StopSession
+    | Emit
 )

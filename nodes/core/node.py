@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nodes.core import attempts, consent
+from nodes.core import attempts, consent, gossip, witnesses
+from nodes.core.book import Book
 from nodes.core.effects import (
     Append,
     Connect,
@@ -28,9 +29,11 @@ from nodes.core.effects import (
     Gone,
     LinkLost,
     LinkMade,
+    Listening,
     PolicySet,
     Proposed,
     Received,
+    Remember,
     Send,
     SessionEnded,
     SessionPaused,
@@ -39,13 +42,14 @@ from nodes.core.effects import (
     TimerFired,
 )
 from nodes.core.feeds import Feeds, Known, batches
-from nodes.core.recovery import live_on, recall
+from nodes.core.gossip import Gossip
+from nodes.core.recovery import recall
 from nodes.core.studies import Case, read_or_refuse, topic_of
+from nodes.core.witnesses import Witnesses
 from p2pmpc.codec import encode
 from p2pmpc.dictionary import Dictionary
-from p2pmpc.errors import P2pmpcError, SplitView, WrongUsage
+from p2pmpc.errors import P2pmpcError, WrongUsage
 from p2pmpc.identity import Signer, verify_signature
-from p2pmpc.messages import End, Entries, ForkNotice, Frontier
 from p2pmpc.policy import Policy
 from p2pmpc.record import (
     Body,
@@ -55,7 +59,6 @@ from p2pmpc.record import (
     DatasetNote,
     Ended,
     ForkNote,
-    ForkProof,
     Genesis,
     Ready,
     Refusal,
@@ -91,32 +94,54 @@ class Core:
     appends: list[tuple[SignedEntry, Body | None]] = field(default_factory=list)
     news: list[tuple[SignedEntry, Body | None]] = field(default_factory=list)
     aside: dict[str | bytes, list[Known]] = field(default_factory=dict)  # by study or session
+    notes: list[Remember] = field(default_factory=list)
+    gossip: Gossip = field(default_factory=Gossip)
+    witnesses: Witnesses = field(default_factory=Witnesses)
+    book: Book = field(init=False)
     now_ms: int = 0
+    recovering: bool = False  # started again, and not compared with others yet: nothing is written
     learning: bool = False  # the record is read again: nothing is written, started or stopped
+
+    def __post_init__(self) -> None:
+        self.book = Book(self.name, self.signer)
 
     def handle(self, now_ms: int, event: Event) -> list[Effect]:
         """Everything to do about one event, the store's part first."""
         self._begin(now_ms)
-        HANDLERS[type(event)](self, event)
+        if not witnesses.hold(self, event):
+            self.dispatch(event)
         return self._outcome()
 
-    def restore(self, now_ms: int, entries: Iterable[Known]) -> list[Effect]:
+    def dispatch(self, event: Event) -> None:
+        """Do about the event what the table says."""
+        HANDLERS[type(event)](self, event)
+
+    def restore(self, now_ms: int, entries: Iterable[Known], clean: bool = False) -> list[Effect]:
         """Start again on a record; everything to do about it, the store's part first.
 
         entries  all that is stored, in causal order, gone through more than once; the feeds know
                  its roster and heads already
+        clean    the store was closed on purpose: alone, this node goes on after a while
         """
         self._begin(now_ms)
         self.learning = True
         recall(self, entries)
         self.learning = False
         self._begin(now_ms)
-        live_on(self, entries)
+        self._meet()
+        witnesses.begin(self, entries, clean)
         return self._outcome()
+
+    def _meet(self) -> None:
+        """There is a roster: reach its members, compare with them, say where this node listens."""
+        assert self.feeds.roster is not None, "nobody is met without a roster"
+        self.effects.append(Connect(tuple(n for n in self.feeds.roster.names if n != self.name)))
+        self.effects.append(SetTimer("gossip", self.settings.gossip_s))
+        gossip.tell_address(self)
 
     def _begin(self, now_ms: int) -> None:
         self.now_ms = now_ms
-        self.effects, self.appends, self.news = [], [], []
+        self.effects, self.appends, self.news, self.notes = [], [], [], []
         self.feeds.fresh = {}
 
     def _outcome(self) -> list[Effect]:
@@ -124,7 +149,7 @@ class Core:
             Send(peer, message) for message in batches(self.news) for peer in sorted(self.up)
         ]
         stored: list[Effect] = [Append(tuple(self.appends))] if self.appends else []
-        return [*stored, *announced, *self.effects]
+        return [*self.notes, *stored, *announced, *self.effects]
 
     # ---- what people do ----
 
@@ -136,9 +161,9 @@ class Core:
         if self.name not in roster.names:
             raise P2pmpcError(f"{self.name} is not among the founding members")
         self.feeds.roster = roster
-        self.write("genesis", Genesis(roster=encode(roster)))
-        self.effects.append(Connect(tuple(n for n in roster.names if n != self.name)))
-        self.effects.append(SetTimer("gossip", self.settings.gossip_s))
+        self.notes.append(Remember("roster", encode(roster)))  # a genesis means nothing without it
+        self.write("genesis", Genesis(roster=roster.hash))
+        self._meet()
 
     def on_dataset(self, event: DatasetAdded) -> None:
         """Put the data set's description and commitment on record, for everybody to read."""
@@ -162,80 +187,17 @@ class Core:
             StudyNote(study=event.study, researcher=event.researcher, signature=event.signature),
         )
 
-    # ---- links and replication ----
+    # ---- links and replication: see nodes/core/gossip ----
 
-    def on_link_made(self, event: LinkMade) -> None:
-        """Say what is known here; the peer sends what is missing."""
-        self.up.add(event.peer)
-        self.effects.append(Send(event.peer, self.feeds.frontier()))
-
-    def on_link_lost(self, event: LinkLost) -> None:
-        """Nothing is sent to this peer until its link is back."""
-        self.up.discard(event.peer)
-
-    def on_received(self, event: Received) -> None:
-        """A peer's word. What is wrong with it is told to people, never raised."""
-        message = event.message
-        if isinstance(message, Entries):
-            self._take_entries(event.peer, message)
-        elif isinstance(message, Frontier):
-            for news in self.feeds.news_for(message):
-                self.effects.append(Send(event.peer, news))
-        elif isinstance(message, ForkNotice):
-            self._take_fork(message.proof)
-        elif isinstance(message, End):
-            attempts.take_end(self, event.peer, message)
-
-    def _take_entries(self, peer: str, message: Entries) -> None:
-        for signed, body in message.entries:
-            try:
-                placed = self.feeds.take(signed, body, peer)
-            except SplitView as fork:
-                self._tell_fork(str(fork.where.get("member", "")))
-                continue
-            except P2pmpcError as fault:
-                self.effects.append(Emit("", "entry refused", peer, fault.message))
-                continue
-            self._put_on_record(placed)
-
-    def _put_on_record(self, placed: list[tuple[tuple[SignedEntry, Body | None], Known]]) -> None:
-        for filed, known in placed:
-            self.appends.append(filed)
-            self.apply(known)
-        for fault in self.feeds.refused:
-            author = str(fault.where.get("member", ""))
-            self.effects.append(Emit("", "entry refused", author, fault.message))
-        self.feeds.refused = []
-
-    def _tell_fork(self, author: str) -> None:
-        """The proof goes to everyone and into this member's own feed; then on without the author.
-
-        What others wrote after they had read the author's other history is placed from now on.
-        """
-        proof = self.feeds.forks[author]
-        self.effects.append(Emit("", "fork found", author, f"{author} signed two histories"))
-        for peer in sorted(self.up):
-            self.effects.append(Send(peer, ForkNotice(proof)))
-        for case in self.open_cases(author):
-            attempts.stop(self, case, 403, f"{author} signed two histories", author, "")
-        if author != self.name:
-            self.write("fork", ForkNote(proof))
-        self._put_on_record(self.feeds.place_waiting())
-
-    def _take_fork(self, proof: ForkProof) -> None:
-        if self.feeds.roster is None:
-            return
-        author = proof.check(self.feeds.roster)
-        if author not in self.feeds.forks:
-            self.feeds.forks[author] = proof
-            self._tell_fork(author)
+    def on_listening(self, event: Listening) -> None:
+        """Others dial this node here from now on: they are told."""
+        self.book.listening = event.address
+        gossip.tell_address(self)
 
     def on_timer(self, event: TimerFired) -> None:
-        """The next gossip, or the end of a wait for `ready`."""
-        if event.name == "gossip":
-            for peer in sorted(self.up):
-                self.effects.append(Send(peer, self.feeds.frontier()))
-            self.effects.append(SetTimer("gossip", self.settings.gossip_s))
+        """One of gossip's own, or the end of a wait of a study."""
+        if event.name in TIMERS:
+            TIMERS[event.name](self)
         elif event.name.startswith("start:"):
             attempts.start_overdue(self, event.name.removeprefix("start:"))
 
@@ -243,7 +205,7 @@ class Core:
 
     def write(self, kind: str, content: Content) -> None:
         """Sign an entry, file it for the store and the peers, draw its conclusions here."""
-        if self.learning:
+        if self.learning or self.name in self.feeds.forks:
             return
         signed, body, known = self.feeds.write(kind, content, self.now_ms)
         self.appends.append((signed, body))
@@ -321,7 +283,7 @@ class Core:
 
     def apply_fork(self, author: str, known: Known, note: ForkNote) -> None:
         """Another member has proof of a fork; it is checked here before it is believed."""
-        self._take_fork(note.proof)
+        gossip.take_fork(self, note.proof)
 
     # ---- looking up ----
 
@@ -355,14 +317,21 @@ HANDLERS: Mapping[type, Callable[[Core, Any], None]] = {
     DatasetAdded: Core.on_dataset,
     PolicySet: Core.on_policy,
     Proposed: Core.on_proposed,
-    LinkMade: Core.on_link_made,
-    LinkLost: Core.on_link_lost,
-    Received: Core.on_received,
+    Listening: Core.on_listening,
+    LinkMade: gossip.on_link_made,
+    LinkLost: gossip.on_link_lost,
+    Received: gossip.on_received,
     TimerFired: Core.on_timer,
     SessionPaused: attempts.on_paused,
     SessionEnded: attempts.on_ended,
     SessionStopped: attempts.on_stopped,
     Gone: attempts.on_gone,
+}
+
+TIMERS: Mapping[str, Callable[[Core], None]] = {
+    "gossip": gossip.on_gossip,
+    "spread": gossip.on_spread,
+    "restore": witnesses.on_overdue,
 }
 
 APPLIES: Mapping[type, Callable[[Core, str, Known, Any], None]] = {

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from nodes.core.attempts import make_ready, on_ended, recipients_of, stop
 from nodes.core.consent import consider
-from nodes.core.effects import Connect, SessionEnded, SetTimer
+from nodes.core.effects import SessionEnded
 from nodes.core.feeds import Known
 from nodes.core.studies import Case, EndedNote
 from p2pmpc.errors import Aborted
@@ -62,9 +62,6 @@ def _reach(core: Core, known: Known) -> None:
 
 def live_on(core: Core, entries: Iterable[Known]) -> None:
     """Take up what waits for this node, end what died with its last process."""
-    assert core.feeds.roster is not None, "a record begins with the roster"
-    core.effects.append(Connect(tuple(n for n in core.feeds.roster.names if n != core.name)))
-    core.effects.append(SetTimer("gossip", core.settings.gossip_s))
     for author in sorted(core.feeds.forks):
         for case in core.open_cases(author):
             stop(core, case, 403, f"{author} signed two histories", author, "")

@@ -28,6 +28,7 @@ __all__ = ["BUSY_MS", "NOTE_BYTES_MAX", "RecordStore"]
 BUSY_MS = 200  # nobody else should hold the file; a reader's backup is given this long
 NOTE_BYTES_MAX = 2**20  # small state: an epoch, a ballot, the last cosigned checkpoint
 FORMAT = 1
+CLOSED = "closed"  # a note: the last process to hold the file gave it back
 ZERO = bytes(32)
 SIDES = ("-wal", "-shm")  # what SQLite keeps beside the file while it is open
 
@@ -61,6 +62,7 @@ class RecordStore:
         self._path = path
         self._lease = Lease(path.with_name(path.name + ".lock"))
         self._heads: dict[str, Head] = {}
+        self.clean = False  # it was closed on purpose before, by `close`
         self._doubtful = False  # a commit failed: what the disk holds is known after opening again
         try:
             self._open()
@@ -81,6 +83,9 @@ class RecordStore:
             )
             self._prepare()
         self._check()
+        self.clean = self.recall(CLOSED) == b"yes"
+        if self.clean:
+            self.remember(CLOSED, b"no")  # until it is closed again
 
     def _prepare(self) -> None:
         (mode,) = self._database.execute("PRAGMA journal_mode=WAL").fetchone()
@@ -323,7 +328,13 @@ class RecordStore:
             ) from None
 
     def close(self) -> None:
-        """Close the file and give the lease back. Everything appended is durable already."""
+        """Close the file and give the lease back. Everything appended is durable already.
+
+        The next to open it finds it `clean`.
+        """
+        if not self._doubtful:
+            with contextlib.suppress(StoreFailed):
+                self.remember(CLOSED, b"yes")
         self._release()
 
     def _release(self) -> None:

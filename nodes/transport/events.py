@@ -17,6 +17,7 @@ __all__ = [
     "PeerRefused",
     "Received",
     "SessionUnknown",
+    "TwinFound",
 ]
 
 
@@ -87,6 +88,13 @@ class SessionUnknown:
     peer: str
 
 
+@dataclass(frozen=True, slots=True)
+class TwinFound:
+    """Two processes link with one certificate, in turns: the peer's, or this node's own."""
+
+    member: str
+
+
 Event: TypeAlias = (
-    LinkUp | LinkDown | Received | MailIn | MailRefused | PeerRefused | SessionUnknown
+    LinkUp | LinkDown | Received | MailIn | MailRefused | PeerRefused | SessionUnknown | TwinFound
 )

@@ -83,6 +83,9 @@ LINK: dict[tuple[State, LinkEvent], State] = {
 }
 
 
+POLITE = {LinkEvent.REFUSED, LinkEvent.STOPPED, LinkEvent.LEFT, LinkEvent.REPLACED}
+
+
 def move(state: State, event: LinkEvent) -> State:
     """The next state. Raises RemoteError when the event has no place in this one."""
     if (state, event) not in LINK:
@@ -273,6 +276,17 @@ class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one
         self._write(Refuse(code=list(Reason).index(reason), text=reason.value))
         self.end(LinkEvent.REFUSED, reason)
 
+    def replace(self) -> None:
+        """A newer link took this one's place: say so, in case another process made it."""
+        if self.state is State.UP:
+            self._write(Refuse(code=list(Reason).index(Reason.REPLACED), text=Reason.REPLACED))
+        self.end(LinkEvent.REPLACED, Reason.REPLACED)
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since anything was heard."""
+        return self._clock() - self._heard_at
+
     def leave(self) -> None:
         """Say goodbye, then end."""
         if self.state is State.UP:
@@ -287,7 +301,7 @@ class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one
         self.reason = reason
         if self._timer is not None:
             self._timer.cancel()
-        self._hang_up(polite=event in {LinkEvent.REFUSED, LinkEvent.STOPPED, LinkEvent.LEFT})
+        self._hang_up(polite=event in POLITE)
         self.settled.set()
         self.ended.set()
         self._owner.link_ended(self, reason)
@@ -304,6 +318,8 @@ class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one
 
 def refusal(message: Refuse) -> Reason:
     """The reason that a Refuse names, when it is one of those that a peer may have for it."""
+    if message.text == Reason.REPLACED:
+        return Reason.OUSTED
     known = {Reason.WRONG_NETWORK, Reason.WRONG_NAME, Reason.NO_VERSION, Reason.LIMITS}
     return Reason(message.text) if message.text in known else Reason.NOT_WELCOME
 

@@ -34,6 +34,8 @@ class Reason(StrEnum):
     NO_GREETING = "no greeting in time"
     NOT_KNOWN = "it closed before greeting: it may not know this node's certificate"
     NOT_WELCOME = "it refused this node"
+    # another process with one certificate
+    OUSTED = "another process took its place at the peer"
     # what the wire format does not allow
     FRAME_LENGTH = "a frame's length is outside 1 byte to the limit"
     TRUNCATED = "the connection broke off inside a frame"

@@ -27,6 +27,7 @@ from nodes.transport.events import (
     PeerRefused,
     Received,
     SessionUnknown,
+    TwinFound,
 )
 from nodes.transport.frames import FRAME_MAX, HEAD_BYTES
 from nodes.transport.link import Link, LinkEvent, State
@@ -35,6 +36,7 @@ from nodes.transport.mail import CHUNK, MAIL_MAX, Delivered, Outbox
 from nodes.transport.office import FORGOTTEN, Office
 from nodes.transport.peer import LinkState, Outgoing, Peer, Traffic
 from nodes.transport.reason import Reason
+from nodes.transport.seeds import Seed, places
 from nodes.transport.timing import Timing
 from nodes.transport.tls import OwnCertificate, client_context, fingerprint
 from p2pmpc.errors import LocalError, NotFound, RemoteError
@@ -53,11 +55,15 @@ __all__ = [
     "SessionUnknown",
     "Traffic",
     "Transport",
+    "TwinFound",
 ]
 
 FRAME_NEEDED = CHUNK + 1024  # a frame of mail with its name, numbers and signature
 TICK_S = 1.0  # how often waits of many seconds are looked at
 STRANGERS_MAX = 256  # refused certificates remembered, so that each is told once
+TWIN_LINKS = 3  # live links of one member replaced by it within TWIN_S: two processes take turns
+TWIN_S = 60.0
+OWN_SEED_S = 30.0  # a seed that is this node itself may be another's address later
 CLOSED_TRAFFIC_MAX = 256  # closed sessions whose byte counts are kept
 
 
@@ -92,6 +98,8 @@ class Transport:
         self._lingering: dict[bytes, float] = {}  # closed session -> when its mail is dropped
         self._strangers: dict[str, None] = {}
         self._counts: Counter[str] = Counter()
+        self._seeds: dict[str, tuple[Seed, asyncio.Task[None]]] = {}
+        self._replaced: dict[str, list[float]] = {}  # member -> when its live links were replaced
         self._listener: Listener | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._closing = False
@@ -120,6 +128,13 @@ class Transport:
             if peer.task is None:
                 peer.task = asyncio.get_running_loop().create_task(self._keep_linked(peer))
 
+    def seek(self, seeds: Sequence[str]) -> None:
+        """Dial these addresses too, whoever of the roster answers, while somebody is not linked."""
+        loop = asyncio.get_running_loop()
+        for address in sorted(set(seeds) - set(self._seeds)):
+            seed = Seed(address)
+            self._seeds[address] = seed, loop.create_task(self._keep_seeking(seed))
+
     async def close(self) -> None:
         """Wait a moment for unacknowledged mail, say goodbye, end everything."""
         await self._drain()
@@ -127,6 +142,7 @@ class Transport:
         if self._ticker is not None:
             self._ticker.cancel()
         tasks = [peer.task for peer in self._peers.values() if peer.task is not None]
+        tasks += [task for _, task in self._seeds.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -240,6 +256,13 @@ class Transport:
         member = self._members().get(peer)
         return member.address if member else ""
 
+    def seed_states(self) -> dict[str, tuple[str, str]]:
+        """Each seed's address with the member that answered there and why it is not linked."""
+        return {
+            address: (seed.member, seed.reason.value)
+            for address, (seed, _) in sorted(self._seeds.items())
+        }
+
     def session_traffic(self, session: bytes) -> Traffic:
         """Bytes of frames sent and received for this session, with all its peers together."""
         return self._sessions.get(session, Traffic())
@@ -296,7 +319,9 @@ class Transport:
             if self._keeps(old, link):
                 link.end(LinkEvent.REPLACED, Reason.REPLACED)
                 return
-            old.end(LinkEvent.REPLACED, Reason.REPLACED)
+            if not (old.dialled or link.dialled) and old.silent_s < self._timing.ping_s:
+                self._count_replaced(peer.name)
+            old.replace()
         peer.begin_link(link, self._clock())
         self._office.greet(peer.name)
         peer.told = ("", "")
@@ -308,6 +333,15 @@ class Transport:
         lower = min(self._name, old.peer)
         together = self._clock() - old.up_since < self._timing.tie_s
         return together and self._dialler(old) == lower != self._dialler(new)
+
+    def _count_replaced(self, member: str) -> None:
+        """One process has one link: who replaces a live one again and again is two."""
+        now = self._clock()
+        times = [t for t in self._replaced.get(member, []) if now - t < TWIN_S] + [now]
+        self._replaced[member] = times
+        if len(times) >= TWIN_LINKS:
+            del self._replaced[member]
+            self._tell(TwinFound(member))
 
     def _dialler(self, link: Link) -> str:
         return self._name if link.dialled else link.peer
@@ -333,6 +367,8 @@ class Transport:
     def link_ended(self, link: Link, reason: Reason) -> None:
         self._links.discard(link)
         self._counts[reason] += 1
+        if reason is Reason.OUSTED:
+            self._count_replaced(self._name)
         peer = self._peers.get(link.peer)
         if peer is None or peer.link is not link:
             return
@@ -459,6 +495,53 @@ class Transport:
             expected = fingerprint(member.certificate)
             what = f"at {member.address}: expected {peer.name} with certificate {expected}"
             self._tell(PeerRefused(f"{what}, found {found or 'none any more'}", found))
+
+    async def _keep_seeking(self, seed: Seed) -> None:
+        await asyncio.sleep(self._timing.dial_back_s)  # the known addresses come first
+        wait = self._timing.backoff_first_s
+        while True:
+            if self._seeks(seed):
+                seed.reason = await self._dial_seed(seed)
+                seed.attempts += 1
+            own = seed.member == self._name
+            await asyncio.sleep(OWN_SEED_S if own else wait)
+            wait = min(2 * wait, self._timing.backoff_last_s)
+
+    def _seeks(self, seed: Seed) -> bool:
+        """While a member is not linked, unless the one that answers here is."""
+        answering = self._peers.get(seed.member)
+        if answering is not None and answering.link is not None:
+            return False
+        return any(peer.task is not None and peer.link is None for peer in self._peers.values())
+
+    async def _dial_seed(self, seed: Seed) -> Reason:
+        """One attempt; why there is no link, or why the one that it made has ended."""
+        found, members = await places(seed.address), self._certificates()
+        if not found or not members:
+            return Reason.NOT_FOUND
+        host, port = found[seed.attempts % len(found)]
+        link = self._link(True, seed.address)
+        context = client_context(self._own, b"".join(members))
+        reason = await dial(link, host, port, context, self._timing.connect_s)
+        if reason is not None:
+            link.end(LinkEvent.LOST, reason)
+            if reason is Reason.WRONG_SERVER:
+                await self._refuse_seed(seed, host, port)
+            return reason
+        await link.settled.wait()
+        seed.member = link.peer
+        if link.state is State.UP:
+            await link.ended.wait()
+        return link.reason
+
+    async def _refuse_seed(self, seed: Seed, host: str, port: int) -> None:
+        found = await found_fingerprint(host, port, self._timing.connect_s)
+        if found == self._own.fingerprint:
+            seed.member = self._name
+        elif found and found != seed.told:
+            seed.told = found
+            what = f"at the seed {seed.address}: no member's certificate answers there"
+            self._tell(PeerRefused(f"{what}, found {found}", found))
 
     def _let_go(self, peer: Peer) -> None:
         if peer.task is not None:

@@ -46,10 +46,8 @@ def town(folder):
 
 
 def write_feed(feeds):
-    from p2pmpc.codec import encode
-
     north = feeds["north"]
-    entries = [north.write("genesis", Genesis(encode(north.roster)), 1)[:2]]
+    entries = [north.write("genesis", Genesis(north.roster.hash), 1)[:2]]
     content = Ended("0" * 16, 402, "south was not heard", "south")
     entries += [north.write("ended", content, 1)[:2] for _ in range(ENTRIES - 1)]
     return entries

@@ -108,7 +108,7 @@ class Society:
         return {name: entry_hash(signed) for name, (signed, _) in filed.items()}
 
     def begin(self):
-        self.everyone("genesis", lambda _: Genesis(encode(self.roster)))
+        self.everyone("genesis", lambda _: Genesis(self.roster.hash))
         self.everyone(
             "dataset", lambda n: DatasetNote(b"dictionary of " + n.encode(), seed(n, "rows"))
         )

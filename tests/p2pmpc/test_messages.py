@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from p2pmpc.address import AddressRecord
 from p2pmpc.codec import encode
 from p2pmpc.errors import P2pmpcError, RemoteError
 from p2pmpc.limits import ENTRIES_BATCH_MAX
@@ -16,6 +17,7 @@ from p2pmpc.messages import (
     NUMBER_MAX,
     STEP_CHARS_MAX,
     Ack,
+    Address,
     Bye,
     End,
     Entries,
@@ -61,6 +63,7 @@ ONE_OF_EACH = [
     Want("north", 0, 3),
     Entries(((SIGNED, Body(bytes(16), b"content")), (SIGNED, None))),
     ForkNotice(ForkProof(SIGNED, SIGNED)),
+    Address((AddressRecord(S, "north", "node.example:7443", 1, 2, bytes(64)),)),
 ]
 
 

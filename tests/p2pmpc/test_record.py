@@ -228,7 +228,7 @@ def test_an_author_cannot_sign_with_another_key(society):
             name="north",
             head=None,
             kind="genesis",
-            content=Genesis(b"r"),
+            content=Genesis(bytes(32)),
             heads={},
             unix_ms=0,
             salt=bytes(16),

@@ -12,6 +12,7 @@ from nodes.core.effects import (
     LinkMade,
     Proposed,
     Received,
+    Remember,
     Send,
     SetTimer,
 )
@@ -66,8 +67,11 @@ class World:
         effects = self.cores[name].handle(self.now_ms, event)
         for place, effect in enumerate(effects):
             if isinstance(effect, Append):
-                assert place == 0, "what is signed is on disk before anything else happens"
+                before = {type(earlier) for earlier in effects[:place]}
+                assert before <= {Remember}, "what is signed is on disk before anybody sees it"
                 self.stores[name].append(effect.entries)
+            elif isinstance(effect, Remember):
+                self.stores[name].remember(effect.key, effect.value)
             elif isinstance(effect, Send):
                 self.mail.append((name, effect.peer, effect.message))
             self.told.setdefault(name, []).append(effect)

@@ -5,7 +5,7 @@ import pathlib
 
 from nodes.core import feeds as feeds_module
 from nodes.core.effects import Emit, Received
-from nodes.core.feeds import MARKS_MAX
+from nodes.core.feeds import MARKS_MAX, NEWS_BYTES_MAX
 from p2pmpc.messages import Entries
 from p2pmpc.record import SignedEntry
 
@@ -32,7 +32,7 @@ def test_a_frontier_that_is_ones_own_reads_nothing_from_the_store(world):
     world.deliver()
     feeds = world.cores["east"].feeds
     feeds.shelf = shelf = CountingShelf(feeds.shelf)
-    assert feeds.news_for(world.cores["north"].feeds.frontier()) == []
+    assert feeds.news_for(world.cores["north"].feeds.frontier(), NEWS_BYTES_MAX).batches == []
     assert shelf.reads == 0
 
 
@@ -62,4 +62,4 @@ def test_marks_beyond_their_limit_are_read_from_the_store_again(world, monkeypat
     assert heads[0] == heads[1] == heads[2]
     feeds = world.cores["east"].feeds
     feeds.marks.clear()
-    assert feeds.news_for(world.cores["north"].feeds.frontier()) == []
+    assert feeds.news_for(world.cores["north"].feeds.frontier(), NEWS_BYTES_MAX).batches == []

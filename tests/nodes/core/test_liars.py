@@ -211,7 +211,7 @@ def test_news_for_one_frontier_are_bounded(world):
     for _ in range(16):
         signed, body, _ = core.feeds.write("dataset", large, 1)
         world.stores["south"].append([(signed, body)])
-    sent = core.feeds.news_for(Frontier(()))
+    sent = core.feeds.news_for(Frontier(()), NEWS_BYTES_MAX).batches
     assert 0 < sum(len(encode(message)) for message in sent) <= NEWS_BYTES_MAX + 2**16
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from p2pmpc.codec import encode
 from p2pmpc.identity import SecretKeys, Signer, make_card
 from p2pmpc.record import Genesis, Head, Withheld, author_entry, entry_hash
 from p2pmpc.roster import found_roster
@@ -38,7 +37,7 @@ class Feeds:
             name=name,
             head=head,
             kind="genesis" if first else "withheld",
-            content=Genesis(encode(self.roster)) if first else Withheld(bytes(32), text or ""),
+            content=Genesis(self.roster.hash) if first else Withheld(bytes(32), text or ""),
             heads={a: h for a, h in self.heads.items() if a != name},
             unix_ms=0,
             salt=salt or seed(name, 0 if first else head.seq + 1)[:16],
