@@ -19,6 +19,7 @@ from p2pmpc.dictionary import Dictionary
 from p2pmpc.errors import NotFound, Refused, WrongUsage
 from p2pmpc.identity import check_card
 from p2pmpc.policy import parse_policy
+from p2pmpc.record import Consent, read_content
 from p2pmpc.study import Study
 
 if TYPE_CHECKING:
@@ -185,7 +186,19 @@ class Desk:
     def study(self, study: str) -> dict[str, Any]:
         """Everything that a person needs who decides on it, or waits for it. Raises NotFound."""
         case = self._case(study)
-        return sheet(self.node.core, case, self._waited(case))
+        return sheet(self.node.core, case, self._waited(case), self._rules_of(case))
+
+    def _rules_of(self, case: Case) -> dict[str, bytes]:
+        """The policies under which members consented, from the record: a case that has ended
+        keeps its entries' names alone. Consents that were erased are left out."""
+        found = {member: self._consent(name) for member, name in case.consents.items()}
+        return {member: one.rules for member, one in found.items() if one is not None}
+
+    def _consent(self, name: bytes) -> Consent | None:
+        signed = self.node.store.entry(name)
+        body = None if signed is None else self.node.store.body(signed.read().body_hash)
+        content = None if body is None else read_content("consent", body)
+        return content if isinstance(content, Consent) else None
 
     def _waited(self, case: Case) -> tuple[str, ...]:
         running = self.node.runs.running.get(case.session)

@@ -5,7 +5,7 @@ Reasons and moments come from the record, so that a node that starts again says 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nodes.core.ending import error_json
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["asks_me", "line", "sheet", "waits_for"]
 
+EARLIER_SHOWN = 3  # titles that a reader still compares; the list of studies has all
 RUNNING = ("computing", "checked", "releasing", "opening")
 
 
@@ -37,8 +38,13 @@ def line(core: Core, case: Case, waited: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def sheet(core: Core, case: Case, waited: Sequence[str]) -> dict[str, Any]:
-    """Everything about one study that a steward, a proposer or a recipient needs."""
+def sheet(
+    core: Core, case: Case, waited: Sequence[str], rules: Mapping[str, bytes]
+) -> dict[str, Any]:
+    """Everything about one study that a steward, a proposer or a recipient needs.
+
+    rules  member -> the policy under which it consented, of those that have
+    """
     study = case.study
     return {
         **line(core, case, waited),
@@ -49,7 +55,7 @@ def sheet(core: Core, case: Case, waited: Sequence[str]) -> dict[str, Any]:
         "recipients": list(study.recipients),
         "recipient": core.name in study.recipients,
         "decisions": list(_decisions(case)),
-        "review": [list(pair) for pair in _review(core, case)],
+        "review": [list(pair) for pair in (*_review(core, case, rules), *_earlier(core, case))],
         "ended": _error(case),
         "toml": study.to_toml(),
     }
@@ -88,18 +94,40 @@ def _decisions(case: Case) -> Iterator[dict[str, Any]]:
         }
 
 
-def _review(core: Core, case: Case) -> Sequence[tuple[str, str]]:
+def _review(core: Core, case: Case, rules: Mapping[str, bytes]) -> Sequence[tuple[str, str]]:
     """The review in plain words; before all descriptions are known, what is missing."""
     try:
-        rules = {member: Policy.from_bytes(data) for member, data in case.rules.items()}
-        policies = {core.name: core.policy, **rules}
-        resolved = resolve(case.study, case.described or _catalogue(core), policies)
+        policies = {name: Policy.from_bytes(data) for name, data in rules.items()}
+        resolved = resolve(
+            case.study, case.described or _catalogue(core), {core.name: core.policy, **policies}
+        )
         return review(case.study, resolved, case.proposer)
     except P2pmpcError as fault:
         return (
             ("asks", f'{case.proposer} proposes "{case.study.title}".'),
             ("cannot run", f"{fault.message} {fault.next}".strip()),
         )
+
+
+def _earlier(core: Core, case: Case) -> Sequence[tuple[str, str]]:
+    """What else was answered on the same data: answers can be subtracted from one another."""
+    asked = {(member, one.dataset) for one in case.study.data for member in one.members}
+    found = [
+        other
+        for other in core.cases.values()
+        if other.state == "answered"
+        and other.id != case.id
+        and asked & {(m, one.dataset) for one in other.study.data for m in one.members}
+    ]
+    if not found:
+        return ()
+    named = ", ".join(f'"{one.study.title}"' for one in found[-EARLIER_SHOWN:])
+    more = f" and {len(found) - EARLIER_SHOWN} more" if len(found) > EARLIER_SHOWN else ""
+    said = (
+        f"answered before on the same data: {named}{more}. Where two studies ask about groups that "
+        "differ by a few people, their answers together can tell about those few"
+    )
+    return (("beware", said),)
 
 
 def _catalogue(core: Core) -> dict[str, dict[str, Dictionary]]:

@@ -7,11 +7,21 @@ import time
 import pytest
 
 from nodes.ephemeral import open_node
-from nodes.people.api import EVENTS_WAIT_S_MAX, People
+from nodes.people.api import (
+    EVENTS_WAIT_S_MAX,
+    EXPIRES_S_MAX,
+    PATH_SHOWN_MAX,
+    PATHS_MAX,
+    WHY_CHARACTERS_MAX,
+    People,
+)
 from nodes.people.desk import Desk
 from nodes.people.http import Request
 from p2pmpc.errors import BadData, LogError, NotFound, P2pmpcError, WrongUsage
 from p2pmpc.identity import check_card
+
+HASH = "00" * 32
+LONG = "x" * (WHY_CHARACTERS_MAX + 1)
 
 
 def ask(tmp_path, *requests):
@@ -64,12 +74,49 @@ def test_a_new_node_shows_its_card_and_that_it_belongs_nowhere(tmp_path):
         ("POST", "/data", {"paths": ["/nowhere.csv"], "dictionary": "AAAA"}, P2pmpcError),
         ("POST", "/policy", {"policy": "[default]\nminimum_cel = 3"}, WrongUsage),
         ("POST", "/study", {"study": "AAAA"}, P2pmpcError),
+        ("POST", "/study", {"study": "AAAA", "expires_s": "soon"}, WrongUsage),
+        ("POST", "/study", {"study": "AAAA", "expires_s": True}, WrongUsage),
+        ("POST", "/study", {"study": "AAAA", "expires_s": 1}, WrongUsage),
+        ("POST", "/study", {"study": "AAAA", "expires_s": EXPIRES_S_MAX + 1}, WrongUsage),
+        ("POST", "/study", {"study": "AAAA", "expires_s": float("nan")}, WrongUsage),
+        ("GET", "/study/abc/events?wait=nan", {}, WrongUsage),
+        ("GET", "/study/abc/events?wait=-1", {}, WrongUsage),
+        ("GET", "/study/abc/events/again", {}, NotFound),
+        ("GET", "/log", {}, NotFound),
+        ("GET", "/" + "x" * 1000, {}, NotFound),
+        ("POST", "/data", {"paths": [], "dictionary": "AAAA"}, WrongUsage),
+        ("POST", "/data", {"paths": ["lung.csv"], "dictionary": "AAAA"}, WrongUsage),
+        ("POST", "/data", {"paths": [7], "dictionary": "AAAA"}, WrongUsage),
+        ("POST", "/data", {"paths": ["/a"] * (PATHS_MAX + 1), "dictionary": "AAAA"}, WrongUsage),
+        ("POST", "/study/abc/decision", {"why": "good", "hash": HASH}, WrongUsage),
+        (
+            "POST",
+            "/study/abc/decision",
+            {"approve": "yes", "why": "good", "hash": HASH},
+            WrongUsage,
+        ),
+        ("POST", "/study/abc/decision", {"approve": True, "why": "  ", "hash": HASH}, WrongUsage),
+        (
+            "POST",
+            "/study/abc/decision",
+            {"approve": True, "why": "\x1b[2J", "hash": HASH},
+            WrongUsage,
+        ),
+        ("POST", "/study/abc/decision", {"approve": True, "why": LONG, "hash": HASH}, WrongUsage),
+        ("POST", "/study/abc/decision", {"approve": True, "why": "good", "hash": "00"}, WrongUsage),
+        ("POST", "/study/abc/decision", {"approve": True, "why": "good", "hash": "no"}, WrongUsage),
+        ("POST", "/study/abc/decision", {"approve": True, "why": "good", "hash": HASH}, NotFound),
+        ("POST", "/study/abc/withdraw", {}, WrongUsage),
+        ("POST", "/study/abc/withdraw", {"why": "a mistake"}, NotFound),
+        ("POST", "/study/abc/revoke", {"why": "our board met"}, NotFound),
     ],
 )
 def test_a_wrong_request_is_told_what_is_wrong(tmp_path, method, path, body, error):
     (answer,) = ask(tmp_path, (method, path, body))
     assert isinstance(answer, error)
     assert answer.message
+    assert "\x1b" not in answer.message
+    assert len(answer.message) < PATH_SHOWN_MAX + 100
 
 
 def test_a_card_alone_founds_no_network(tmp_path):
