@@ -82,6 +82,11 @@ def _say_and_let_go(said: Mapping[str, Any]) -> None:
 def _run_ephemeral(name: str, home: Path, settings_file: Path | None, engine: str) -> None:
     from nodes.service import run
 
+    if engine == "ray":
+        from nodes.engine.cluster.node import run_throwaway
+
+        run_throwaway(name, home, settings_file, _say)
+        os._exit(0)
     run(_serve_ephemeral(name, home, settings_file, engine))
 
 

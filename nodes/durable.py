@@ -67,9 +67,7 @@ async def open_keys(
     return await open_record(parts, lambda _port: card, tell)
 
 
-async def open_record(
-    parts: Parts, card: Callable[[int], bytes], tell: Tell
-) -> tuple[Node, int]:
+async def open_record(parts: Parts, card: Callable[[int], bytes], tell: Tell) -> tuple[Node, int]:
     """A node on whatever its store holds, listening, and its port. Closes the parts on a fault."""
     try:
         faults = await _load_all(parts.store, parts.engine, parts.log, tell)

@@ -58,6 +58,8 @@ EVENTS: Mapping[str, str] = {
     "session fault": "an internal fault ended a run",
     "data set unusable": "a data set's files are not those that were announced; `what` names it",
     "store failed": "the record could not be written: the node stops",
+    "gateway started again": "the Gateway's process died, and its runs with it; `attempt` counts",
+    "session lost": "the process of a session died: its run is over, another spare is made",
     "request failed": "a person's request met an internal fault",
     "event taken": "detail: the core was told an event of this `kind`",
     "message heard": "detail: a peer's message of this `kind` came in",

@@ -19,7 +19,7 @@ from nodes.home import Home
 from nodes.notify import notify
 from nodes.shell import Node
 
-__all__ = ["Say", "run", "run_home", "serve"]
+__all__ = ["Say", "answer_people", "close", "end_runs", "ready_line", "run", "run_home", "serve"]
 
 CLOSE_S = 5.0  # mail that others have not yet acknowledged, Ray actors that end
 TOLD_S = 1.0  # how long the others are told that a run is over
@@ -29,6 +29,11 @@ Say = Callable[[Mapping[str, Any]], None]  # one line of JSON for whoever starte
 
 def run_home(home: Home, passphrase: bytes, engine: str, say: Say) -> None:
     """Run a member's node until it is stopped. Raises what keeps it from starting."""
+    if engine == "ray":
+        from nodes.engine.cluster.node import run_member
+
+        run_member(home, passphrase, say)
+        return
     os.umask(0o077)
     run(_serve_home(home, passphrase, engine, say))
 
@@ -49,7 +54,7 @@ async def _serve_home(home: Home, passphrase: bytes, engine: str, say: Say) -> N
     node, port = await open_home(home, passphrase, engine, lambda text: say({"text": text}))
     home.pid_file.write_text(f"{os.getpid()}\n")
     try:
-        await serve(node, home.socket, lambda: say(_ready(home.socket, port)))
+        await serve(node, home.socket, lambda: say(ready_line(home.socket, port)))
     finally:
         notify(os.environ, STOPPING="1")
         await end_runs(node)
@@ -58,12 +63,21 @@ async def _serve_home(home: Home, passphrase: bytes, engine: str, say: Say) -> N
         home.pid_file.unlink(missing_ok=True)
 
 
-def _ready(socket: Path, port: int) -> dict[str, Any]:
+def ready_line(socket: Path, port: int) -> dict[str, Any]:
+    """The last line that a node prints; a service manager is told the same."""
     notify(os.environ, READY="1", STATUS=f"listening on port {port}")
     return {"ready": True, "socket": str(socket), "pid": os.getpid(), "port": port}
 
 
 async def serve(node: Node, socket: Path, ready: Callable[[], None]) -> None:
+    """Answer people on this socket until the node is asked to stop, by a signal among others."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, node.ask_to_stop)
+    await answer_people(node, socket, ready)
+
+
+async def answer_people(node: Node, socket: Path, ready: Callable[[], None]) -> None:
     """Answer people on this socket until the node is asked to stop."""
     from nodes.people.api import People
     from nodes.people.desk import Desk
@@ -71,8 +85,6 @@ async def serve(node: Node, socket: Path, ready: Callable[[], None]) -> None:
 
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _loop, what: _log_fault(node.log, what.get("exception")))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, node.ask_to_stop)
     server = await listen(socket, People(Desk(node), node.log).answer)
     metrics = await _metrics(node)
     ready()

@@ -14,6 +14,10 @@
     gossip_s            10             how often the record is compared with each peer
     restore_wait_s      20             how long a restarted node seeks peers before it writes
     metrics_port        0              port on 127.0.0.1 for Prometheus; 0 for none
+    kernels             "threads"      on Ray: of a session's process, or "tasks" on all machines
+    spare_sessions      1              on Ray: warm processes that wait for a session
+    rows_per_partition  2000000        on Ray: rows of a data set in one process
+    object_store_mb     192            on Ray: memory for what its processes hand each other
 
 Unknown fields are errors. A rehearsal waits 20 s for a peer: all its nodes are on one machine.
 """
@@ -35,6 +39,12 @@ __all__ = ["Settings", "parse_settings", "read_settings", "rehearsal_settings"]
 
 PORT_MAX = 65535  # TCP
 SEEDS_MAX = 16  # one that answers is enough
+KERNELS = ("threads", "tasks")
+ON_RAY = {
+    "spare_sessions": (1, 16),  # each holds the memory of a Python process with its libraries
+    "rows_per_partition": (1, 2**31),  # rounded down to whole blocks of 65,536, one at least
+    "object_store_mb": (80, 2**20),  # less is refused by Ray itself
+}
 WAIT_S_MAX = 7 * 86400.0  # a week: a longer wait is a slip of the unit
 
 
@@ -54,6 +64,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     gossip_s: float = 10.0
     restore_wait_s: float = 20.0
     metrics_port: int = 0
+    kernels: str = "threads"
+    spare_sessions: int = 1
+    rows_per_partition: int = 2_000_000
+    object_store_mb: int = 192
 
     def __post_init__(self) -> None:
         check_name(self.name, "member", WrongUsage)
@@ -74,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise _wrong("seeds", "must be host:port each", 'For example ["a.example.org:7443"].')
         if not 0 <= self.restore_wait_s <= WAIT_S_MAX:
             raise _wrong("restore_wait_s", f"must be from 0 to {WAIT_S_MAX:.0f} seconds")
+        _check_engine(self)
         for field in WAITS:
             if not 0 < getattr(self, field) <= WAIT_S_MAX:
                 raise _wrong(field, f"must be above 0 and at most {WAIT_S_MAX:.0f} seconds")
@@ -94,6 +109,14 @@ WAITS = (
     "progress_s",
     "gossip_s",
 )
+
+
+def _check_engine(settings: Settings) -> None:
+    if settings.kernels not in KERNELS:
+        raise _wrong("kernels", f"must be one of {', '.join(KERNELS)}")
+    for field, (least, most) in ON_RAY.items():
+        if not least <= getattr(settings, field) <= most:
+            raise _wrong(field, f"must be from {least} to {most}")
 
 
 def _wrong(field: str, said: str, advice: str = "") -> WrongUsage:
@@ -152,6 +175,8 @@ READERS: Mapping[str, Callable[[Section, str], Any]] = {
     "listen_host": Section.text,
     "listen_port": Section.whole,
     "metrics_port": Section.whole,
+    "kernels": Section.text,
+    **dict.fromkeys(ON_RAY, Section.whole),
     "advertise": Section.text,
     "seeds": Section.texts,
     "restore_wait_s": _wait,

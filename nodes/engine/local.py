@@ -49,7 +49,7 @@ class LocalEngine:
 
     def start_session(self, brief: Brief, post: Post) -> Session:
         """The session itself: it shares this process."""
-        return Session.prepare(brief, self, post, self._randomness, self.threads)
+        return Session.prepare(brief, self, post, self._randomness, self.threads, self.threads)
 
     async def gather(self, brief: Brief, drawn: Drawn) -> tuple[JointInputs, dict[str, int]]:
         """This party's inputs, and for its owner the rows that repeat a person by alias."""

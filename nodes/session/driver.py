@@ -1,4 +1,4 @@
-"""Runs one protocol generator: sends, hears, runs kernels on threads, pauses for the record.
+"""Runs one protocol generator: sends, hears, has kernels run, pauses for the record.
 
 The generator is stepped on a thread of its own, so that a long step never delays the node's links.
 The driver never continues with a subset of the parties: any fault closes the generator.
@@ -44,6 +44,7 @@ class Driver:
     post: Post
     pause: Callable[[Pause], Awaitable[Any]]
     threads: Executor
+    kernels: Executor  # the same threads, or the cluster
     toll: Toll
 
     async def run(self) -> Any:
@@ -82,7 +83,7 @@ class Driver:
     async def _compute(self, computes: list[Compute]) -> list[Any]:
         loop = asyncio.get_running_loop()
         jobs = [
-            loop.run_in_executor(self.threads, run_kernel, one.kernel, *one.arguments)
+            loop.run_in_executor(self.kernels, run_kernel, one.kernel, *one.arguments)
             for one in computes
         ]
         return list(await asyncio.gather(*jobs))

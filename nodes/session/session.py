@@ -99,6 +99,7 @@ class Session:
     post: Post
     randomness: Callable[[int], bytes]
     threads: Executor
+    kernels: Executor
     mailbox: Mailbox
     toll: Toll = field(default_factory=Toll)
     certified: ResumeSession | None = None
@@ -110,10 +111,11 @@ class Session:
         post: Post,
         randomness: Callable[[int], bytes],
         threads: Executor,
+        kernels: Executor,
     ) -> Session:
         """A session with an empty mailbox; nothing runs before `run`."""
         mailbox = Mailbox(brief.me, brief.order.parties, NAMES)
-        return Session(brief, source, post, randomness, threads, mailbox)
+        return Session(brief, source, post, randomness, threads, kernels, mailbox)
 
     @property
     def rounds(self) -> int:
@@ -156,6 +158,7 @@ class Session:
             self.post,
             paused,
             self.threads,
+            self.kernels,
             self.toll,
         )
         opened = await driver.run()

@@ -41,7 +41,7 @@ def pair(protocols, pauses=None):
             if pauses is not None:
                 pauses.append((me, step.kind))
 
-        return Driver(protocols[me], boxes[me], post, pause, threads, Toll())
+        return Driver(protocols[me], boxes[me], post, pause, threads, threads, Toll())
 
     return boxes, {me: driver(me) for me in PARTIES}
 
@@ -114,6 +114,7 @@ def test_a_peer_that_takes_no_mail_is_the_one_that_is_waited_for():
             drivers["north"].mailbox,
             post,
             drivers["north"].pause,
+            drivers["north"].threads,
             drivers["north"].threads,
             Toll(),
         )

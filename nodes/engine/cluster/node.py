@@ -1,0 +1,108 @@
+"""A node whose engine is Ray, as a process: keys, Ray, actors, and an end that leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nodes.engine.cluster.runtime import Runtime, end, find, start
+from nodes.home import Home, check_private
+from nodes.logging import make_log
+from nodes.notify import notify
+from nodes.service import Say, ready_line, run
+from nodes.store.lease import Lease
+from p2pmpc.identity import SecretKeys, make_keys
+from p2pmpc.settings import Settings, read_settings, rehearsal_settings
+
+__all__ = ["run_member", "run_throwaway"]
+
+LEASE = "ray.lease"  # held while this process runs: Ray's folder has one owner
+
+
+def run_member(home: Home, passphrase: bytes, say: Say) -> None:
+    """Run a member's node on Ray until it is stopped. Raises what keeps it from starting."""
+    home.check()
+    settings = home.settings()
+    keys = home.keys(passphrase)
+    pid_file = home.pid_file
+
+    def ready(port: int) -> None:
+        pid_file.write_text(f"{os.getpid()}\n")
+        say(ready_line(home.socket, port))
+
+    try:
+        _run(home.folder, settings, keys, "", ready, lambda text: say({"text": text}), None)
+    finally:
+        notify(os.environ, STOPPING="1")
+        pid_file.unlink(missing_ok=True)
+
+
+def run_throwaway(name: str, home: Path, settings_file: Path | None, say: Say) -> None:
+    """Run a node of a rehearsal, with keys in memory, until its standard input closes."""
+    settings = read_settings(settings_file) if settings_file else rehearsal_settings(name)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_private(home)
+    socket = str(home / "control.sock")
+    told: list[int] = []
+
+    def ready(port: int) -> None:
+        if not told:
+            say({"ready": True, "socket": socket, "pid": os.getpid()})
+        told.append(port)
+
+    keys = make_keys(os.urandom)
+    _run(home, settings, keys, settings.to_toml(), ready, lambda _text: None, sys.stdin.fileno())
+
+
+def _run(
+    home: Path,
+    settings: Settings,
+    keys: SecretKeys,
+    throwaway: str,
+    ready: Callable[[int], None],
+    tell: Callable[[str], None],
+    leash: int | None,
+) -> None:
+    """`leash` is a file whose end stops the node."""
+    runtime = find(home)
+    lease = Lease(home / LEASE)
+    try:
+        start(runtime, settings)
+        log = make_log(home / "node.log", settings.name)
+        run(_serve(runtime, home, settings, keys, throwaway, ready, tell, leash, log))
+    finally:
+        end(runtime)
+        lease.close()
+
+
+async def _serve(
+    runtime: Runtime,
+    home: Path,
+    settings: Settings,
+    keys: SecretKeys,
+    throwaway: str,
+    ready: Callable[[int], None],
+    tell: Callable[[str], None],
+    leash: int | None,
+    log: Any,
+) -> None:
+    from nodes.engine.cluster.gateway import Berth
+    from nodes.engine.cluster.house import House
+
+    berth = Berth(settings.name, str(home), throwaway, str(runtime.folder))
+    house = House(runtime, settings, keys, berth, ready, tell, log)
+    if leash is not None:
+        with contextlib.suppress(OSError, ValueError):
+            loop = asyncio.get_running_loop()
+            loop.add_reader(leash, lambda: _let_go(leash, house.stopping))
+    await house.run()
+
+
+def _let_go(leash: int, stopping: asyncio.Event) -> None:
+    if not os.read(leash, 4096):
+        stopping.set()

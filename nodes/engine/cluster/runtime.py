@@ -1,0 +1,218 @@
+"""Ray on this machine for one node: found, started with nothing shared, ended with nothing left.
+
+Nothing secret may reach a disk through Ray: its object store spills to a folder in memory, every
+file is made under umask 077, its token is this node's own, and no address of another cluster is
+ever looked at. Ray's processes are this process's descendants, whatever becomes of their parents
+(Linux: child subreaper), so what Ray leaves alive is found and ended by its process id.
+
+Ray is imported by functions only: it reads its environment when it is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib.metadata
+import os
+import re
+import secrets
+import shutil
+import signal
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from p2pmpc.errors import LocalError
+from p2pmpc.settings import Settings
+
+__all__ = ["FOLDER_BYTES_MAX", "Runtime", "descendants", "end", "find", "start"]
+
+VERSION_MIN = (2, 50)  # the first with tokens for a cluster of one's own
+FOLDER_BYTES_MAX = 43  # Ray's longest socket lies 64 bytes deeper, and the kernel stops at 107
+MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108  everything in it is made 0700
+MEMORY_BYTES_MIN = 256 * 2**20
+NODE_IP = "127.0.0.2"  # loopback; Ray would turn 127.0.0.1 into an address that a VPN may change
+ACTORS = 3  # Gateway, a spare Session, a Dataset: workers that Ray starts while it starts itself
+LAST_S = 1.5  # killed processes are gone in milliseconds
+PR_SET_CHILD_SUBREAPER = 36
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_enable_metrics_collection": "0",
+    "RAY_task_events_report_interval_ms": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+ADVICE = "Start the node with `--engine process`: one process, no isolation, the same answers."
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Folders of one node's Ray. `folder` holds its sockets and logs, `spill` lies in memory."""
+
+    folder: Path
+    spill: Path
+
+
+def find(home: Path) -> Runtime:
+    """Where this node's Ray will lie. Raises LocalError when it cannot run on this machine."""
+    _check_version()
+    _check_memory(0)
+    folder = home / "ray"
+    mark = sha256(os.fsencode(home.resolve())).hexdigest()[:10]
+    if len(os.fsencode(folder)) > FOLDER_BYTES_MAX:
+        folder = _short(mark)
+    return Runtime(folder, MEMORY_FOLDER / f"p2pmpc-{os.getuid()}-{mark}")
+
+
+def _short(mark: str) -> Path:
+    for place in (os.environ.get("XDG_RUNTIME_DIR"), "/tmp"):  # noqa: S108  made 0700
+        if place and os.access(place, os.W_OK | os.X_OK):
+            folder = Path(place) / f"p2pmpc-{mark}"
+            if len(os.fsencode(folder)) <= FOLDER_BYTES_MAX:
+                return folder
+    raise LocalError(
+        "no folder has a name short enough for Ray's sockets",
+        next="Set XDG_RUNTIME_DIR to a short path of your own.",
+    )
+
+
+def _check_version() -> None:
+    try:
+        version = importlib.metadata.version("ray")
+    except importlib.metadata.PackageNotFoundError:
+        raise LocalError(
+            "Ray is not installed", next=f"Install it (`make env`). {ADVICE}"
+        ) from None
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if numbers < VERSION_MIN:
+        least = ".".join(map(str, VERSION_MIN))
+        raise LocalError(
+            f"Ray is version {version}; this program is made for {least} and later",
+            next=f"Install the version that requirements.txt locks (`make env`). {ADVICE}",
+        )
+
+
+def _check_memory(store_bytes: int) -> None:
+    try:
+        found = os.statvfs(MEMORY_FOLDER)
+        size, room = found.f_frsize * found.f_blocks, found.f_frsize * found.f_bavail
+    except OSError:
+        size = room = 0
+    if size < MEMORY_BYTES_MIN or room < store_bytes + 2**20:
+        need = max(MEMORY_BYTES_MIN, store_bytes) >> 20
+        raise LocalError(
+            f"{MEMORY_FOLDER} is missing or smaller than {need} MB: rows in Ray's object store "
+            "would go to a disk",
+            file=str(MEMORY_FOLDER),
+            next=f"Give it more room (in a container: --shm-size=1g). {ADVICE}",
+        )
+
+
+def start(runtime: Runtime, settings: Settings) -> None:
+    """Start Ray; this process drives it. Call it from the main thread, once.
+
+    Raises LocalError saying why it does not start.
+    """
+    store_bytes = settings.object_store_mb * 2**20
+    _check_memory(store_bytes)
+    for folder in (runtime.folder, runtime.spill):
+        _make_empty(folder)
+    _set_environment(runtime.folder)
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    import ray
+
+    cpus = os.cpu_count() or 1
+    try:
+        ray.init(
+            address="local",
+            num_cpus=max(ACTORS, cpus) if settings.kernels == "tasks" else ACTORS,
+            object_store_memory=store_bytes,
+            object_spilling_directory=str(runtime.spill),
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,
+            namespace="p2pmpc",
+            _temp_dir=str(runtime.folder),
+            _plasma_directory=str(MEMORY_FOLDER),
+            _node_ip_address=NODE_IP,
+        )
+    except Exception as fault:  # noqa: BLE001  whatever Ray raises is for people to read
+        end(runtime)
+        raise LocalError(
+            f"Ray does not start: {str(fault).strip().splitlines()[0] if str(fault) else fault!r}",
+            file=str(runtime.folder),
+            next=ADVICE,
+        ) from None
+
+
+def _set_environment(folder: Path) -> None:
+    token = folder / "token"
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(32))
+    os.environ.update(QUIET)
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
+    os.environ["RAY_TMPDIR"] = str(folder)
+    for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_NAMESPACE"):
+        os.environ.pop(name, None)
+    root = str(Path(__file__).resolve().parents[3])  # actors import these very packages
+    roots = [root, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, roots)))
+
+
+def _make_empty(folder: Path) -> None:
+    """This user's own folder, 0700, with nothing in it. Raises LocalError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+        if folder.is_symlink() or found.st_uid != os.getuid():
+            raise LocalError(
+                f"{folder} belongs to somebody else",
+                file=str(folder),
+                next="Remove it, or have it removed.",
+            )
+        folder.chmod(0o700)
+        for entry in folder.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    except OSError as fault:
+        raise LocalError(
+            f"the folder {folder} cannot be made: {fault.strerror}", file=str(folder), next=ADVICE
+        ) from None
+
+
+def end(runtime: Runtime) -> None:
+    """End Ray and all its processes now, and remove its folders. Never raises.
+
+    Only for a process that has no other children and ends next: Ray's library may end it, too.
+    """
+    deadline = time.monotonic() + LAST_S
+    while (left := descendants(os.getpid())) and time.monotonic() < deadline:
+        for one in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(one, signal.SIGKILL)
+        _reap()
+        time.sleep(0.005)
+    shutil.rmtree(runtime.folder, ignore_errors=True)
+    shutil.rmtree(runtime.spill, ignore_errors=True)
+
+
+def _reap() -> None:
+    """Take up children that have ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def descendants(ancestor: int) -> list[int]:
+    """The process ids below this one, the deepest last."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+    found = [ancestor]
+    for one in found:
+        found += children.get(one, [])
+    return found[1:]
