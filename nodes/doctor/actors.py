@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 import stat
 from collections.abc import Mapping
@@ -10,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodes.doctor.finding import Finding, fault, note, ok
+from nodes.engine.cluster.runtime import FOLDER_BYTES_MAX, VERSION_MIN, find
+from p2pmpc.errors import LocalError
 
-__all__ = ["TEMP_PATH_BYTES_MAX", "Actors", "check_actors", "read_actors"]
+__all__ = ["Actors", "check_actors", "read_actors"]
 
-VERSIONS = ((2, 50), (3, 0))  # tested from the first up to, not including, the second
-TEMP_PATH_BYTES_MAX = 50  # Ray puts sockets 57 bytes deeper; the kernel stops at 107
+TOKEN = "token"  # noqa: S105  a file's name, in the engine's folder
+VERSION_END = (3, 0)  # tested from the engine's first version up to, not including, this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +27,31 @@ class Actors:
     needed: bool
     version: str
     address_set: bool
-    token: Path
+    folder: Path
     token_bits: int | None
-    temp_folder: Path
 
 
-def read_actors(
-    needed: bool, token: Path, temp_folder: Path, environment: Mapping[str, str]
-) -> Actors:
+def read_actors(needed: bool, home: Path, environment: Mapping[str, str]) -> Actors:
     """Without importing Ray, which takes a second and starts threads."""
     try:
         version = importlib.metadata.version("ray")
     except importlib.metadata.PackageNotFoundError:
         version = ""
+    folder = _folder(home)
+    token = folder / TOKEN
     try:
         bits = stat.S_IMODE(token.stat().st_mode)
     except OSError:
         bits = None
-    return Actors(needed, version, bool(environment.get("RAY_ADDRESS")), token, bits, temp_folder)
+    return Actors(needed, version, bool(environment.get("RAY_ADDRESS")), folder, bits)
+
+
+def _folder(home: Path) -> Path:
+    """Where the engine would put Ray; where it finds no place, the one that is too long."""
+    try:
+        return find(home).folder
+    except LocalError:  # its version and its room are looked at for themselves
+        return home / "ray"
 
 
 def check_actors(facts: Actors) -> list[Finding]:
@@ -56,29 +66,30 @@ def _version(facts: Actors) -> Finding:
         text = "Ray is not installed"
         text += "" if facts.needed else "; the engine in one process works without, not isolated"
         return bad("ray", text, fix)
-    first, last = VERSIONS
     numbers = tuple(int(part) for part in re.findall(r"\d+", facts.version)[:2])
-    if not first <= numbers < last:
-        text = f"Ray is version {facts.version}; this program is made for {first[0]}.{first[1]} to "
-        return bad("ray", f"{text}{last[0]}.{last[1]}", fix)
+    if not VERSION_MIN <= numbers < VERSION_END:
+        first, end = (".".join(map(str, one)) for one in (VERSION_MIN, VERSION_END))
+        text = f"Ray is version {facts.version}; this program is made for {first} up to {end}"
+        return bad("ray", text, fix)
     return ok("ray", f"Ray {facts.version} is installed")
 
 
 def _token(facts: Actors) -> list[Finding]:
     if facts.token_bits is None or not facts.token_bits & 0o077:
         return []
-    text = f"others on this machine can read Ray's token {facts.token} "
+    token = facts.folder / TOKEN
+    text = f"others on this machine can read Ray's token {token} "
     text += f"(mode {facts.token_bits:04o}) and so command this node's actors"
-    fix = f"Stop the node, remove {facts.token} and start it again: it makes a new one."
+    fix = f"Stop the node, remove {token} and start it again: it makes a new one."
     return [fault("ray token", text, fix)]
 
 
 def _temp(facts: Actors) -> list[Finding]:
-    length = len(str(facts.temp_folder).encode())
-    if length <= TEMP_PATH_BYTES_MAX:
+    length = len(os.fsencode(facts.folder))
+    if length <= FOLDER_BYTES_MAX:
         return []
-    text = f"Ray's folder {facts.temp_folder} has {length} bytes in its name, more than the "
-    text += f"{TEMP_PATH_BYTES_MAX} that leave room for its sockets"
+    text = f"Ray's folder {facts.folder} has {length} bytes in its name, more than the "
+    text += f"{FOLDER_BYTES_MAX} that leave room for its sockets"
     fix = "Set XDG_RUNTIME_DIR (or the node's folder) to a shorter path."
     return [(fault if facts.needed else note)("ray folder", text, fix)]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodes.doctor.finding import Finding, fault, note, ok
+from nodes.engine.cluster.runtime import MEMORY_BYTES_MIN
 
 __all__ = [
     "FREE_BYTES_FAULT",
     "FREE_BYTES_NOTE",
-    "MEMORY_FOLDER_BYTES_MIN",
     "Place",
     "check_memory_folder",
     "check_place",
@@ -20,7 +20,6 @@ __all__ = [
 
 FREE_BYTES_FAULT = 64 * 2**20  # a few studies' entries; then the node ends itself
 FREE_BYTES_NOTE = 2**30
-MEMORY_FOLDER_BYTES_MIN = 256 * 2**20  # Ray's object store and its spilling; 64 MB is a container's
 SHARED = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre")
 PASSING = {"tmpfs": "in memory", "ramfs": "in memory", "overlay": "in a container's own layer"}
 
@@ -108,8 +107,8 @@ def check_memory_folder(place: Place | None, needed: bool) -> list[Finding]:
         text = "there is no folder /dev/shm in memory: the Ray engine cannot run"
         return [bad("memory folder", text, fix)]
     size = place.total_bytes // 2**20
-    if place.total_bytes < MEMORY_FOLDER_BYTES_MIN:
-        wanted = MEMORY_FOLDER_BYTES_MIN // 2**20
+    if place.total_bytes < MEMORY_BYTES_MIN:
+        wanted = MEMORY_BYTES_MIN // 2**20
         text = f"{place.folder} holds {size} MB; the Ray engine needs {wanted} MB at least"
         return [bad("memory folder", text, fix)]
     if place.kind not in {"tmpfs", "ramfs", ""}:

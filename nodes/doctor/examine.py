@@ -23,6 +23,7 @@ from nodes.doctor.listeners import (
     check_listeners,
     check_port,
     process_tree,
+    program_of,
     read_listeners,
     read_port,
 )
@@ -48,6 +49,7 @@ class Running:
 
     pid: int | None
     processes: frozenset[int]
+    ray: bool  # Ray's own daemon is among them
     answers: str  # why its control socket does not answer; empty when it does, or none runs
     status: Mapping[str, Any]
     card: Card | None
@@ -57,15 +59,16 @@ def read_running(home: Home) -> Running:
     """Ask the kernel who holds the record, and that process who it is."""
     pid = home.holder()
     if pid is None:
-        return Running(None, frozenset(), "", {}, None)
+        return Running(None, frozenset(), False, "", {}, None)
     processes = process_tree(PROC, pid) if pid else frozenset()
+    ray = "raylet" in {program_of(PROC, one) for one in processes}
     client = NodeClient(home.socket, home.settings().name)
     try:
         status = client.get("/status", ASK_S)
         card = check_card(base64.b64decode(client.get("/card", ASK_S)["card"]))
     except P2pmpcError as wrong:
-        return Running(pid, processes, wrong.message, {}, None)
-    return Running(pid, processes, "", status, card)
+        return Running(pid, processes, ray, wrong.message, {}, None)
+    return Running(pid, processes, ray, "", status, card)
 
 
 def examine(
@@ -74,7 +77,7 @@ def examine(
     """Every finding, in the order of the checks. Raises NotFound where there is no node's folder.
 
     keys  opened by the caller, to compare them with the card; None leaves them sealed
-    ray   what the Ray engine needs is needed here; else it is only noted
+    ray   what the Ray engine needs is needed here; else only where a node runs on it
     """
     settings = home.settings()
     running = read_running(home)
@@ -85,7 +88,7 @@ def examine(
         *check_identity(read_identity(home, history.roster, keys, running.card)),
         *check_history(history, home.record_file),
         *check_clock(read_skews(settings.name, history.feeds)),
-        *_machine(home, ray, running, environment),
+        *_machine(home, ray or running.ray, running, environment),
         *_sockets(settings, running),
         *asyncio.run(_network(settings, running, history)),
     )
@@ -113,7 +116,7 @@ def _machine(
         *check_surroundings(read_surroundings(running.pid or None, environment, PROC)),
         *check_place(place),
         *check_memory_folder(read_place(MEMORY_FOLDER, mounts), ray),
-        *check_actors(read_actors(ray, home.folder / "ray.token", home.folder, environment)),
+        *check_actors(read_actors(ray, home.folder, environment)),
     ]
 
 
@@ -127,18 +130,22 @@ def _sockets(settings: Settings, running: Running) -> list[Finding]:
 
 
 async def _network(settings: Settings, running: Running, history: History) -> list[Finding]:
-    roster = history.roster
-    members = (
-        {}
-        if roster is None
-        else {
-            one.name: (one.certificate, one.address)
-            for one in roster.members
-            if one.name != settings.name
-        }
-    )
+    members = _members(settings.name, running, history)
     linked = frozenset(running.status.get("links", ()))
     address = settings.advertise or f"{settings.listen_host}:{settings.listen_port}"
     certificate = running.card.certificate if running.card is not None else None
     own = await read_own_address(address, certificate, DIAL_S)
     return [*check_own_address(own), *check_peers(await read_peers(members, linked, DIAL_S))]
+
+
+def _members(name: str, running: Running, history: History) -> dict[str, tuple[bytes, str]]:
+    """Certificate and address of every other member: as the node dials it, as it said, its card."""
+    if history.roster is None:
+        return {}
+    dialled = {one["member"]: one["address"] for one in running.status.get("peers", ())}
+    known = {**history.addresses, **{peer: at for peer, at in dialled.items() if at}}
+    return {
+        one.name: (one.certificate, known.get(one.name, one.address))
+        for one in history.roster.members
+        if one.name != name
+    }

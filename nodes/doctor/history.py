@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodes.doctor.finding import Finding, fault, ok
-from nodes.store.roster import ROSTER
+from nodes.store.roster import ADDRESSES, ROSTER
+from p2pmpc.codec import decode
 from p2pmpc.errors import LogError
+from p2pmpc.messages import Address
 from p2pmpc.record import Entry, SignedEntry
 from p2pmpc.roster import Roster, read_roster
 
@@ -30,19 +32,20 @@ class History:
     trouble: str
     roster: Roster | None
     feeds: Mapping[str, tuple[Entry, ...]]
+    addresses: Mapping[str, str]  # member -> where it said last that it listens
 
 
 def read_history(file: Path) -> History:
     """The record in this file; an empty one where there is no file yet."""
     if not file.exists():
-        return History("", None, {})
+        return History("", None, {}, {})
     try:
         with _opened(file) as database:
-            return History("", _roster(database), _feeds(database))
+            return History("", _roster(database), _feeds(database), _addresses(database))
     except (sqlite3.Error, OSError) as wrong:
-        return History(str(wrong), None, {})
+        return History(str(wrong), None, {}, {})
     except LogError as wrong:
-        return History(wrong.message, None, {})
+        return History(wrong.message, None, {}, {})
 
 
 @contextlib.contextmanager
@@ -54,9 +57,20 @@ def _opened(file: Path) -> Iterator[sqlite3.Connection]:
         database.close()
 
 
+def _note(database: sqlite3.Connection, key: str) -> bytes | None:
+    row = database.execute("SELECT value FROM note WHERE key = ?", (key,)).fetchone()
+    return None if row is None else bytes(row[0])
+
+
 def _roster(database: sqlite3.Connection) -> Roster | None:
-    row = database.execute("SELECT value FROM note WHERE key = ?", (ROSTER,)).fetchone()
-    return None if row is None else read_roster(row[0])
+    data = _note(database, ROSTER)
+    return None if data is None else read_roster(data)
+
+
+def _addresses(database: sqlite3.Connection) -> dict[str, str]:
+    data = _note(database, ADDRESSES)
+    records = decode(data, Address, "the stored addresses", error=LogError).records if data else ()
+    return {record.name: record.address for record in records}
 
 
 def _feeds(database: sqlite3.Connection) -> dict[str, tuple[Entry, ...]]:

@@ -20,6 +20,7 @@ __all__ = [
     "check_listeners",
     "check_port",
     "process_tree",
+    "program_of",
     "read_listeners",
     "read_port",
 ]
@@ -59,7 +60,7 @@ def read_listeners(proc: Path) -> tuple[Listener, ...]:
             if words[3] == LISTENING:
                 place, port = words[1].split(":")
                 pid = owners.get(words[9], 0)
-                program = _program(proc, pid)
+                program = program_of(proc, pid)
                 found.append(Listener(_address(place, family), int(port, 16), pid, program))
     return tuple(sorted(found, key=lambda one: (one.port, one.address)))
 
@@ -94,7 +95,8 @@ def _processes(proc: Path) -> Iterator[int]:
     yield from sorted(int(entry.name) for entry in proc.iterdir() if entry.name.isdigit())
 
 
-def _program(proc: Path, pid: int) -> str:
+def program_of(proc: Path, pid: int) -> str:
+    """The name of a process's program; empty when it is gone."""
     try:
         return (proc / str(pid) / "comm").read_text().strip() if pid else ""
     except OSError:

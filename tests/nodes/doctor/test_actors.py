@@ -1,13 +1,26 @@
 """What Ray needs, looked at without starting it."""
 
+import shutil
 import sys
+import tempfile
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from nodes.doctor.actors import TEMP_PATH_BYTES_MAX, Actors, check_actors, read_actors
+import pytest
 
-GOOD = Actors(True, "2.60.0", False, Path("/run/north/token"), 0o600, Path("/run/north"))
+from nodes.doctor.actors import Actors, check_actors, read_actors
+from nodes.engine.cluster.runtime import FOLDER_BYTES_MAX, find
+
+GOOD = Actors(True, "2.60.0", False, Path("/run/north/ray"), 0o600)
+
+
+@pytest.fixture
+def home():
+    """A folder whose name is short enough for Ray's own to lie in it."""
+    folder = Path(tempfile.mkdtemp(prefix="h-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
 
 
 def found(**fields):
@@ -26,33 +39,41 @@ def test_ray_that_is_missing_or_of_another_version_is_a_fault_where_it_is_used()
         assert found(version=right)["ray"].level == "ok"
 
 
-def test_a_token_that_others_can_read_is_a_fault(tmp_path):
-    token = tmp_path / "token"
+def test_a_token_that_others_can_read_is_a_fault(home):
+    token = find(home).folder / "token"
+    token.parent.mkdir()
     token.write_text("secret")
     token.chmod(0o640)
-    facts = read_actors(True, token, tmp_path, {})
+    facts = read_actors(True, home, {})
     [one] = [one for one in check_actors(facts) if one.check == "ray token"]
     assert one.level == "fault"
     assert "secret" not in f"{one} {facts}"
     token.chmod(0o600)
-    assert read_actors(True, token, tmp_path, {}).token_bits == 0o600
+    assert read_actors(True, home, {}).token_bits == 0o600
 
 
 def test_a_temporary_folder_of_the_longest_name_passes_and_one_more_does_not():
-    fits = Path("/" + "x" * (TEMP_PATH_BYTES_MAX - 1))
-    assert "ray folder" not in found(temp_folder=fits)
-    assert (
-        found(temp_folder=fits.with_name("x" * TEMP_PATH_BYTES_MAX))["ray folder"].level == "fault"
-    )
+    fits = Path("/" + "x" * (FOLDER_BYTES_MAX - 1))
+    assert "ray folder" not in found(folder=fits)
+    longer = fits.with_name("x" * FOLDER_BYTES_MAX)
+    assert found(folder=longer)["ray folder"].level == "fault"
+
+
+def test_where_no_short_place_is_to_be_had_the_folder_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    home = tmp_path / ("n" * 60)
+    facts = read_actors(True, home, {})
+    [one] = [one for one in check_actors(facts) if one.check == "ray folder"]
+    assert str(home) in one.text
 
 
 def test_another_clusters_address_is_noted():
-    facts = read_actors(False, Path("/none"), Path("/run"), {"RAY_ADDRESS": "10.0.0.1:6379"})
+    facts = read_actors(False, Path("/none"), {"RAY_ADDRESS": "10.0.0.1:6379"})
     assert facts.address_set
     assert "ray address" in {one.check for one in check_actors(facts)}
 
 
 def test_the_installed_version_is_read_without_importing_ray(tmp_path):
     loaded = "ray" in sys.modules
-    assert read_actors(True, tmp_path / "no", tmp_path, {}).version == version("ray")
+    assert read_actors(True, tmp_path, {}).version == version("ray")
     assert ("ray" in sys.modules) == loaded

@@ -8,12 +8,12 @@ import pytest
 from nodes.doctor.disk import (
     FREE_BYTES_FAULT,
     FREE_BYTES_NOTE,
-    MEMORY_FOLDER_BYTES_MIN,
     Place,
     check_memory_folder,
     check_place,
     read_place,
 )
+from nodes.engine.cluster.runtime import MEMORY_BYTES_MIN
 
 GOOD = Place(Path("/srv/north"), "ext4", 2**40, 2**39, False)
 SHM = Place(Path("/dev/shm"), "tmpfs", 2**31, 2**31, False)
@@ -72,9 +72,9 @@ def test_this_machines_own_folder_is_read():
 
 
 def test_a_small_or_missing_memory_folder_is_a_fault_where_ray_is_used():
-    small = replace(SHM, total_bytes=MEMORY_FOLDER_BYTES_MIN - 1)
+    small = replace(SHM, total_bytes=MEMORY_BYTES_MIN - 1)
     for place in (small, None, replace(SHM, kind="ext4")):
         assert check_memory_folder(place, needed=True)[0].level == "fault"
         assert check_memory_folder(place, needed=False)[0].level == "note"
-    enough = replace(SHM, total_bytes=MEMORY_FOLDER_BYTES_MIN)
+    enough = replace(SHM, total_bytes=MEMORY_BYTES_MIN)
     assert check_memory_folder(enough, needed=True)[0].level == "ok"
