@@ -26,12 +26,14 @@ from nodes.store.roster import recall_addresses, recall_roster
 from nodes.transport.tls import make_certificate
 from nodes.wiring import Parts, open_engine, wire
 from p2pmpc.dictionary import Dictionary
-from p2pmpc.errors import P2pmpcError
+from p2pmpc.errors import Mismatch, P2pmpcError
 from p2pmpc.identity import SecretKeys
 
 __all__ = ["open_home", "open_keys", "open_record"]
 
 Tell = Callable[[str], None]  # a sentence for whoever waits for the node
+CHANGED = "its rows are not those that were announced"
+UNREADABLE = "its files cannot be read as they were"
 DATASETS = "dataset:"  # before a data set's name, in the store's notes
 
 
@@ -102,27 +104,25 @@ def begin_again(node: Node, tell: Tell) -> None:
 async def _load_all(store: RecordStore, engine: Engine, log: Any, tell: Tell) -> dict[str, str]:
     """Read every data set again; by name, what is wrong with those that cannot be used.
 
-    The words are read by other members when a study with it is refused: they hold no detail.
+    Other members read these words when a study with it is refused: they hold no detail.
     """
     faults: dict[str, str] = {}
     for name in [key.removeprefix(DATASETS) for key in store.noted(DATASETS)]:
         tell(f"reading the data set {name} again")
         try:
-            fault = await _load(store, engine, name)
+            await _load(store, engine, name)
         except P2pmpcError as why:
             log.warning("data set unusable", what=name, code=why.code)
-            tell(f"the data set {name} cannot be read: {why.message}")
-            fault = "its files cannot be read as they were"
-        if fault:
-            faults[name] = fault
+            tell(f"the data set {name} cannot be used: {why.message}")
+            faults[name] = CHANGED if isinstance(why, Mismatch) else UNREADABLE
     return faults
 
 
-async def _load(store: RecordStore, engine: Engine, name: str) -> str:
+async def _load(store: RecordStore, engine: Engine, name: str) -> None:
+    """Raises Mismatch when the rows have changed, and what reading the files raises."""
     held = recall_dataset(store, name)
     assert held is not None, "its key was just read"
     dictionary = Dictionary.from_bytes(held.dictionary)
     facts = await engine.load_dataset(dictionary, held.paths, held.encoding, held.salt)
-    if facts.commitment == held.commitment:
-        return ""
-    return "its rows are not those that were announced"
+    if facts.commitment != held.commitment:
+        raise Mismatch(CHANGED)
