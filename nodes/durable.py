@@ -95,6 +95,15 @@ def begin_again(node: Node, tell: Tell) -> None:
     node.core.feeds.heads = heads
     node.core.book.recall(recall_addresses(node.store), roster, node.wall_ms())
     node.restore(Replay(node.store))
+    _settle(node)
+
+
+def _settle(node: Node) -> None:
+    """What a crash left between two writes: the record says which of them counts."""
+    for name, announced in sorted(node.core.commitments.items()):
+        held = recall_dataset(node.store, name)
+        if held is None or held.commitment != announced:
+            node.core.unusable.setdefault(name, CHANGED)
     for study in node.runs.outcomes.studies():
         case = node.core.cases.get(study)
         if case is None or case.state not in {"answered", "withheld"}:
