@@ -40,8 +40,7 @@ def _register_found(group: click.Group) -> None:
     @node_option
     def found(title: str, cards: Sequence[Path], out: Path | None, node: Path | None) -> Reply:
         own = own_node(node)
-        given = [read_card(path)[0] for path in cards]
-        invitation = Invitation.of(title, (own.card(), *given))
+        invitation = Invitation.of(title, (own.card(), *_others(own, cards)))
         file = out or Path(file_name(title))
         invitation.write(file)
         try:
@@ -58,6 +57,21 @@ def _register_found(group: click.Group) -> None:
             f"Then send {file} to {', '.join(others)}; each runs: p2pmpc network join {file}",
         )
         return Reply("network found", _facts(invitation.roster(), network, file), lines)
+
+
+def _others(own: Node, files: Sequence[Path]) -> list[bytes]:
+    """The other members' cards; this node's own may be among the files. Raises Refused."""
+    mine, found = own.card(), []
+    for path in files:
+        data, card = read_card(path)
+        if card.name == own.name and data != mine:
+            raise Refused(
+                f"{path} is another card of {own.name} than this node's",
+                file=str(path),
+                next=f"Leave it out: this node adds its own. Two members cannot both be {own.name}.",
+            )
+        found.append(data)
+    return found
 
 
 def _register_join(group: click.Group) -> None:
