@@ -68,7 +68,7 @@ def _others(own: Node, files: Sequence[Path]) -> list[bytes]:
             raise Refused(
                 f"{path} is another card of {own.name} than this node's",
                 file=str(path),
-                next=f"Leave it out: this node adds its own. Two members cannot both be {own.name}.",
+                next=f"Leave it out: this node adds its own. No two members are both {own.name}.",
             )
         found.append(data)
     return found
