@@ -43,6 +43,11 @@ class AddressRecord(Struct, array_like=True, frozen=True, forbid_unknown_fields=
 
     def check(self, roster: Roster, now_ms: int) -> None:
         """Raises LogError, naming the member, unless it is sound and holds at `now_ms`."""
+        self.check_signed(roster)
+        self.check_time(now_ms)
+
+    def check_signed(self, roster: Roster) -> None:
+        """Raises LogError unless a member of this network signed it."""
         if self.network != roster.network:
             raise self._wrong("belongs to another network")
         if self.name not in roster.names:
@@ -55,6 +60,9 @@ class AddressRecord(Struct, array_like=True, frozen=True, forbid_unknown_fields=
             verify_signature(key, roster.network, "address", claim, self.signature)
         except LogError:
             raise self._wrong("is not signed by this member") from None
+
+    def check_time(self, now_ms: int) -> None:
+        """Raises LogError when it has expired, or comes from a clock that is wrong."""
         if self.expires_ms + SKEW_MS_MAX <= now_ms:
             raise self._wrong("has expired")
         if self.issued_ms > now_ms + SKEW_MS_MAX:

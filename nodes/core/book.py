@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from nodes.core.reading import PlainReading, Reading
 from p2pmpc.address import LIFE_MS_MAX, AddressRecord, make_address
 from p2pmpc.identity import Signer
 from p2pmpc.roster import Roster
@@ -23,6 +24,7 @@ class Book:
 
     name: str
     signer: Signer
+    reading: Reading = field(default_factory=PlainReading)
     listening: str = ""  # where others dial this node; empty while it does not know or listen
     began_ms: int = 0  # when this process signed its first record
     records: dict[str, AddressRecord] = field(default_factory=dict)
@@ -56,7 +58,8 @@ class Book:
         held = self.records.get(record.name)
         if held is not None and record.issued_ms <= held.issued_ms:
             return False
-        record.check(roster, now_ms)
+        self.reading.address(record, roster)
+        record.check_time(now_ms)
         if record.name == self.name:
             self.rival = record
             return False

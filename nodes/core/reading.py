@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol as Shape
 
+from p2pmpc.address import AddressRecord
 from p2pmpc.dictionary import Dictionary
 from p2pmpc.record import (
     Body,
@@ -59,6 +60,9 @@ class Reading(Shape):
     def progress(self, entry: Entry, before: Entry | None) -> Progress:
         """What the entry has read since the one before it in its feed."""
 
+    def address(self, record: AddressRecord, roster: Roster) -> None:
+        """Raises LogError unless a member signed it for this network."""
+
     def roster(self, title: str, cards: Sequence[bytes]) -> Roster:
         """The roster of these founding cards. Raises LogError."""
 
@@ -89,6 +93,9 @@ class PlainReading:
 
     def progress(self, entry: Entry, before: Entry | None) -> Progress:
         return progress(entry, before)
+
+    def address(self, record: AddressRecord, roster: Roster) -> None:
+        record.check_signed(roster)
 
     def roster(self, title: str, cards: Sequence[bytes]) -> Roster:
         return found_roster(title, cards)
