@@ -32,12 +32,14 @@ from p2pmpc.codec import digest
 from p2pmpc.errors import LogError, SplitView
 from p2pmpc.identity import verify_signature
 from p2pmpc.record import (
+    KINDS,
     LAMPORT_MAX,
     Answered,
     Body,
     Checked,
     Consent,
     Content,
+    Ended,
     Entry,
     ForkNote,
     Genesis,
@@ -45,10 +47,13 @@ from p2pmpc.record import (
     Ready,
     Release,
     Released,
+    Revocation,
     SignedEntry,
     StudyNote,
+    Withdrawal,
     check_body,
     check_entry,
+    check_lifetime,
     entry_hash,
     read_content,
     wrong_entry,
@@ -98,8 +103,11 @@ class Audit:
         self.by_hash[filing.hash] = filing
         if content is None:
             self.erased.add((author, filing.entry.kind))
-        elif isinstance(content, Consent):
-            self.by_topic.setdefault((author, Consent, content.study), []).append(filing)
+        elif isinstance(content, StudyNote):
+            study = study_hash(content.study).hex()
+            self.by_topic.setdefault((author, StudyNote, study), []).append(filing)
+        elif isinstance(content, Consent | Ready):
+            self.by_topic.setdefault((author, type(content), content.study), []).append(filing)
         elif isinstance(content, Checked | Release | Released | Answered):
             self.by_topic.setdefault((author, type(content), content.session), []).append(filing)
 
@@ -254,6 +262,45 @@ def _check_content(audit: Audit, filing: Filing) -> None:
         _check_released(audit, filing, content)
     elif isinstance(content, Answered):
         _check_answered(audit, filing, content)
+    elif isinstance(content, Ended):
+        _check_ended(audit, filing, content)
+    elif isinstance(content, Withdrawal):
+        _check_before(audit, filing, StudyNote, content.study, "withdraws a study that it proposed")
+    elif isinstance(content, Revocation):
+        _check_revocation(audit, filing, content)
+
+
+def _check_before(
+    audit: Audit, filing: Filing, kind: type[Content], study: str, what: str
+) -> list[Filing]:
+    """The author's earlier entries of this kind; none means that it says what it cannot say."""
+    entry = filing.entry
+    found = [f for f, _ in audit.about(entry.author, kind, study) if f.entry.seq < entry.seq]
+    word = next(word for word, cls in KINDS.items() if cls is kind)
+    if not found and (entry.author, word) not in audit.erased:
+        raise wrong_entry(entry, f"{what}, and the record holds no such {word} before it")
+    return found
+
+
+def _check_ended(audit: Audit, filing: Filing, note: Ended) -> None:
+    """An attempt ends at a member that had been ready for it."""
+    if not note.attempt:
+        return
+    what = f"ends attempt {note.attempt}"
+    readies = _check_before(audit, filing, Ready, note.study, what)
+    said = {f.content.attempt for f in readies if isinstance(f.content, Ready)}
+    if note.attempt not in said and (filing.entry.author, "ready") not in audit.erased:
+        raise wrong_entry(filing.entry, f"{what}, for which it had not been ready")
+
+
+def _check_revocation(audit: Audit, filing: Filing, note: Revocation) -> None:
+    """A consent is taken back after it was given, and before an own share could leave."""
+    entry = filing.entry
+    _check_before(audit, filing, Consent, note.study, "takes a consent back")
+    sessions = {s for s, one in audit.certificates.items() if one.study.hex() == note.study}
+    for session in sorted(sessions):
+        if audit.about(entry.author, Released, session):
+            raise wrong_entry(entry, "takes a consent back, and its share of the answer left")
 
 
 def _check_study(audit: Audit, filing: Filing, note: StudyNote) -> None:
@@ -262,6 +309,7 @@ def _check_study(audit: Audit, filing: Filing, note: StudyNote) -> None:
         verify_signature(note.researcher, audit.roster.network, "study", claim, note.signature)
     except LogError:
         raise wrong_entry(filing.entry, "holds a study that its researcher did not sign") from None
+    check_lifetime(filing.entry, note)
 
 
 def _check_release(audit: Audit, filing: Filing, note: Release) -> None:

@@ -10,9 +10,12 @@ P2pmpcError             101  an internal fault
 │   ├── NotBuilt        302  a word of the interface that this version does not know yet
 │   ├── Mismatch        303  members describe the same data differently
 │   ├── Overflow        304  a value could leave the ring that the study needs
-│   └── Withheld        305  part of what was asked for was not released
+│   ├── Withheld        305  part of what was asked for was not released
+│   ├── Withdrawn       306  the member that had proposed the study took it back
+│   └── Revoked         307  a member took its consent back
 ├── Aborted             401  the run ended early; nothing was opened
 │   ├── MemberMissing   402  a member was not heard
+│   │   └── Expired     406  members did not decide before the proposal expired
 │   ├── MemberMisbehaved 403 signed messages prove it
 │   └── MemberSuspected 404  this member, or whoever relayed for it
 ├── BadData             501  a file or a value in it is unusable
@@ -35,6 +38,7 @@ __all__ = [
     "BadExpression",
     "BadPolicy",
     "BadStudy",
+    "Expired",
     "LocalError",
     "LogError",
     "MemberMisbehaved",
@@ -47,8 +51,10 @@ __all__ = [
     "P2pmpcError",
     "Refused",
     "RemoteError",
+    "Revoked",
     "SplitView",
     "StoreFailed",
+    "Withdrawn",
     "Withheld",
     "WrongUsage",
     "error_from_json",
@@ -143,6 +149,18 @@ class Withheld(Refused):
     code = 305
 
 
+class Withdrawn(Refused):
+    """The member that had proposed the study took it back."""
+
+    code = 306
+
+
+class Revoked(Refused):
+    """A member took its consent back before anything was opened."""
+
+    code = 307
+
+
 class Aborted(P2pmpcError):
     """The run ended early and nothing was opened."""
 
@@ -153,6 +171,12 @@ class MemberMissing(Aborted):
     """A member was not heard in time."""
 
     code = 402
+
+
+class Expired(MemberMissing):
+    """Members did not decide before the proposal expired."""
+
+    code = 406
 
 
 class MemberMisbehaved(Aborted):

@@ -23,6 +23,7 @@ from p2pmpc.identity import Bytes16, Bytes32, Bytes64, Name, Signer, verify_sign
 from p2pmpc.roster import EPOCH_MAX, MEMBERS_MAX, Roster
 
 __all__ = [
+    "ATTEMPTS_MAX",
     "BODY_CONTENT_BYTES_MAX",
     "ENTRY_BYTES_MAX",
     "GAVE_WAY",
@@ -74,6 +75,7 @@ LAMPORT_MAX = 2**53 - 1  # saturates, so that one member's absurd clock stops no
 UNIX_MS_MAX = 2**53 - 1
 TEXT_CHARS_MAX = 4000  # a reason for people
 CODE_MAX = 999
+ATTEMPTS_MAX = 1000  # of one study, those included that gave way to another
 GAVE_WAY = 0  # the code of an attempt that nobody is at fault for: its place went to another study
 LIFETIME_MS_MAX = 366 * 86_400_000  # of a proposal: a year, whichever year it is
 ZERO = bytes(32)
@@ -83,8 +85,8 @@ Seq: TypeAlias = Annotated[int, Meta(ge=0, le=SEQ_MAX)]
 Lamport: TypeAlias = Annotated[int, Meta(ge=1, le=LAMPORT_MAX)]
 UnixMs: TypeAlias = Annotated[int, Meta(ge=0, le=UNIX_MS_MAX)]
 Number: TypeAlias = Annotated[int, Meta(ge=0, le=EPOCH_MAX)]
-Attempt: TypeAlias = Annotated[int, Meta(ge=1, le=1000)]
-AttemptOrAll: TypeAlias = Annotated[int, Meta(ge=0, le=1000)]  # 0: the study as a whole
+Attempt: TypeAlias = Annotated[int, Meta(ge=1, le=ATTEMPTS_MAX)]
+AttemptOrAll: TypeAlias = Annotated[int, Meta(ge=0, le=ATTEMPTS_MAX)]  # 0: the study as a whole
 Code: TypeAlias = Annotated[int, Meta(ge=0, le=CODE_MAX)]
 Text: TypeAlias = Annotated[str, Meta(max_length=TEXT_CHARS_MAX)]
 WaitedFor: TypeAlias = Annotated[str, Meta(max_length=64)]  # a member, or empty

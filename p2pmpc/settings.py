@@ -10,6 +10,10 @@
     refused_grace_s     20             the same when its machine refuses: the process has died
     ready_wait_s        60             how long all members may take to become ready
     attempt_deadline_s  21600          how long one attempt may run in all
+    attempts            3              how often a study is tried before it has failed
+    retry_s             2              rest before the second attempt; doubled for each further one
+    sessions            2              how many studies run at once; the others wait
+    proposal_s          1209600        how long members may decide on what is proposed here
     progress_s          5              how often a run says how far it is
     gossip_s            10             how often the record is compared with each peer
     restore_wait_s      20             how long a restarted node seeks peers before it writes
@@ -19,7 +23,8 @@
     rows_per_partition  2000000        on Ray: rows of a data set in one process
     object_store_mb     192            on Ray: memory for what its processes hand each other
 
-Unknown fields are errors. A rehearsal waits 20 s for a peer: all its nodes are on one machine.
+Unknown fields are errors. A rehearsal waits 20 s for a peer and tries a study once: all its nodes
+are on one machine.
 """
 
 from __future__ import annotations
@@ -45,6 +50,9 @@ ON_RAY = {
     "rows_per_partition": (1, 2**31),  # rounded down to whole blocks of 65,536, one at least
     "object_store_mb": (80, 2**20),  # less is refused by Ray itself
 }
+TRIES_MAX = 10  # each may open an intermediate anew
+SESSIONS_MAX = 64  # each holds its masks and its rows in memory
+PROPOSAL_S_MAX = 366 * 86400.0  # a year; the record takes no more
 WAIT_S_MAX = 7 * 86400.0  # a week: a longer wait is a slip of the unit
 
 
@@ -60,6 +68,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     refused_grace_s: float = 20.0
     ready_wait_s: float = 60.0
     attempt_deadline_s: float = 21600.0
+    attempts: int = 3
+    retry_s: float = 2.0
+    sessions: int = 2
+    proposal_s: float = 1209600.0
     progress_s: float = 5.0
     gossip_s: float = 10.0
     restore_wait_s: float = 20.0
@@ -89,6 +101,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if not 0 <= self.restore_wait_s <= WAIT_S_MAX:
             raise _wrong("restore_wait_s", f"must be from 0 to {WAIT_S_MAX:.0f} seconds")
         _check_engine(self)
+        _check_studies(self)
         for field in WAITS:
             if not 0 < getattr(self, field) <= WAIT_S_MAX:
                 raise _wrong(field, f"must be above 0 and at most {WAIT_S_MAX:.0f} seconds")
@@ -96,7 +109,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def to_toml(self) -> str:
         """The file that parses to these settings."""
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
-        waits = {name: Decimal(repr(fields[name])) for name in (*WAITS, "restore_wait_s")}
+        waits = {
+            name: Decimal(repr(fields[name])) for name in (*WAITS, "restore_wait_s", "proposal_s")
+        }
         fields["seeds"] = list(self.seeds)
         return write_table(["node"], {**fields, **waits})
 
@@ -106,9 +121,18 @@ WAITS = (
     "refused_grace_s",
     "ready_wait_s",
     "attempt_deadline_s",
+    "retry_s",
     "progress_s",
     "gossip_s",
 )
+
+
+def _check_studies(given: Settings) -> None:
+    for field, most in (("attempts", TRIES_MAX), ("sessions", SESSIONS_MAX)):
+        if not 1 <= getattr(given, field) <= most:
+            raise _wrong(field, f"must be from 1 to {most}")
+    if not 0 < given.proposal_s <= PROPOSAL_S_MAX:
+        raise _wrong("proposal_s", f"must be above 0 and at most {PROPOSAL_S_MAX:.0f} seconds")
 
 
 def _check_engine(settings: Settings) -> None:
@@ -135,6 +159,7 @@ def rehearsal_settings(name: str) -> Settings:
         listen_port=0,
         link_grace_s=20.0,
         attempt_deadline_s=3600.0,
+        attempts=1,
         gossip_s=1.0,
         restore_wait_s=0.0,
     )
@@ -179,6 +204,9 @@ READERS: Mapping[str, Callable[[Section, str], Any]] = {
     **dict.fromkeys(ON_RAY, Section.whole),
     "advertise": Section.text,
     "seeds": Section.texts,
+    "attempts": Section.whole,
+    "sessions": Section.whole,
     "restore_wait_s": _wait,
+    "proposal_s": _wait,
     **dict.fromkeys(WAITS, _wait),
 }

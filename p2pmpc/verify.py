@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from p2pmpc.audit import Audit, audit_bundle
 from p2pmpc.bundle import BUNDLE_BYTES_MAX, Bundle, make_bundle, open_bundle
 from p2pmpc.certificate import study_hash
-from p2pmpc.errors import LogError, NotFound, P2pmpcError, SplitView, WrongUsage
+from p2pmpc.errors import Expired, LogError, NotFound, P2pmpcError, SplitView, WrongUsage
 from p2pmpc.record import (
     Answered,
     Consent,
@@ -28,7 +28,9 @@ from p2pmpc.record import (
     Ready,
     Refusal,
     Released,
+    Revocation,
     StudyNote,
+    Withdrawal,
     Withheld,
 )
 
@@ -50,7 +52,9 @@ class StudyReport:
     signers: tuple[str, ...]  # of the complete certificate
     answered: tuple[str, ...]
     units_opened: int | None  # None where the bundle has no receipt
-    ended: tuple[tuple[str, str], ...]  # member, why
+    ended: tuple[tuple[str, int, str], ...]  # member, attempt (0: the whole study), why
+    withdrawn: tuple[tuple[str, str], ...]  # member, reason
+    revoked: tuple[tuple[str, str], ...]  # member, reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +172,7 @@ def _study(audit: Audit, study: str, proposed_by: str) -> StudyReport:
     about = [
         (filing.entry.author, filing.content)
         for filing in audit.filings()
-        if isinstance(filing.content, Consent | Refusal | Ready | Ended)
-        and filing.content.study == study
+        if isinstance(filing.content, ABOUT) and filing.content.study == study
     ]
     sessions = {s for s, c in audit.certificates.items() if c.study.hex() == study}
     closed = [
@@ -180,13 +183,26 @@ def _study(audit: Audit, study: str, proposed_by: str) -> StudyReport:
     ]
     answered = tuple(sorted({member for member, note in closed if isinstance(note, Answered)}))
     refused = tuple((m, note.reason) for m, note in about if isinstance(note, Refusal))
-    ended = tuple((m, note.why) for m, note in about if isinstance(note, Ended))
+    ended = tuple((m, note.attempt, note.why) for m, note in about if isinstance(note, Ended))
+    whole = {note.code for _, note in about if isinstance(note, Ended) and not note.attempt}
+    withdrawn = tuple((m, note.reason) for m, note in about if isinstance(note, Withdrawal))
+    revoked = tuple((m, note.reason) for m, note in about if isinstance(note, Revocation))
     opened = [audit.opened[session] for session in sorted(sessions) if session in audit.opened]
     withheld = any(isinstance(note, Withheld) for _, note in closed)
     ready = any(isinstance(note, Ready) for _, note in about)
     return StudyReport(
         study=study,
-        state=_state(bool(answered), withheld, bool(sessions), bool(refused), bool(ended), ready),
+        state=_state(
+            (bool(answered), "answered"),
+            (withheld, "withheld"),
+            (bool(revoked), "revoked"),
+            (bool(sessions), "released"),
+            (bool(withdrawn), "withdrawn"),
+            (bool(refused), "refused"),
+            (Expired.code in whole, "expired"),
+            (bool(whole), "ended early"),
+            (ready, "ready"),
+        ),
         proposed_by=proposed_by,
         consented=tuple(sorted({m for m, note in about if isinstance(note, Consent)})),
         refused=refused,
@@ -194,13 +210,17 @@ def _study(audit: Audit, study: str, proposed_by: str) -> StudyReport:
         answered=answered,
         units_opened=sum(map(len, opened)) if opened else None,
         ended=ended,
+        withdrawn=withdrawn,
+        revoked=revoked,
     )
 
 
-def _state(*holds: bool) -> str:
+def _state(*holds: tuple[bool, str]) -> str:
     """The first of these that holds."""
-    words = ("answered", "withheld", "released", "refused", "ended early", "ready")
-    return next((word for word, true in zip(words, holds, strict=True) if true), "proposed")
+    return next((word for true, word in holds if true), "proposed")
+
+
+ABOUT = (Consent, Refusal, Ready, Ended, Withdrawal, Revocation)  # kinds that name a study
 
 
 def _study_json(study: StudyReport) -> dict[str, Any]:
@@ -213,7 +233,9 @@ def _study_json(study: StudyReport) -> dict[str, Any]:
         "signers": list(study.signers),
         "answered": list(study.answered),
         "units_opened": study.units_opened,
-        "ended": [{"member": member, "why": why} for member, why in study.ended],
+        "ended": [{"member": m, "attempt": number, "why": why} for m, number, why in study.ended],
+        "withdrawn": [{"member": member, "reason": reason} for member, reason in study.withdrawn],
+        "revoked": [{"member": member, "reason": reason} for member, reason in study.revoked],
     }
 
 
@@ -228,7 +250,11 @@ def _study_lines(study: StudyReport) -> list[str]:
         found.append(f"          answer read by {', '.join(study.answered)}")
     if study.units_opened is not None:
         found.append(f"          receipt: {study.units_opened} units equal the committed shares")
-    found += [f"          ended at {m}: {plain(why)}" for m, why in study.ended]
+    found += [f"          withdrawn by {m}: {plain(reason)}" for m, reason in study.withdrawn]
+    found += [f"          consent revoked by {m}: {plain(why)}" for m, why in study.revoked]
+    for member, attempt, why in study.ended:
+        what = f"attempt {attempt} ended" if attempt else "ended"
+        found.append(f"          {what} at {member}: {plain(why)}")
     return found
 
 

@@ -1,12 +1,19 @@
-"""One attempt at an agreed study: ready, checked, released, ended; plain functions of the core.
+"""One attempt at an agreed study: ready, checked, released, answered; plain functions of the core.
 
     make_ready      own `ready`            -> all n of them: the session starts
     on_paused       own `checked`, then own `release` over everybody's commitments
     apply_release   all n releases alike   -> `released`: on disk before a share may leave
-    on_ended, stop  `answered` or `withheld`; or `ended`, with a code, a sentence and a name
+    on_ended        `answered` or `withheld`
+
+Attempts are numbered alike at all parties: the one that is due is one more than the last that a
+party ended on record after it had been ready for it. A `ready` for a later one means nothing, for
+an earlier one no more. Each has its own X25519 keys and masks, and its session is the hash of its
+own `ready` entries, so that nothing of one attempt is taken in another. All are on the same rows:
+a member whose commitment differs from that of its first `ready` ends the study.
 
 `apply_...` draw a conclusion from an entry, whoever wrote it; `on_...` and `take_...` from what
-happens at this node alone. `studies.STUDY` is the table that they all follow.
+happens at this node alone. `studies.STUDY` is the table that they all follow; how an attempt ends
+early is in `ending`, when it begins in `slots`.
 """
 
 from __future__ import annotations
@@ -14,21 +21,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from nodes.core.consent import check_usable
 from nodes.core.effects import (
     Gone,
     ResumeSession,
-    Send,
     SessionEnded,
     SessionOrder,
     SessionPaused,
     SessionStopped,
     SetTimer,
     StartSession,
-    StopSession,
 )
-from nodes.core.ending import error_json, shared_code, shared_text
+from nodes.core.ending import (
+    end_attempt,
+    end_attempt_as_told,
+    end_study,
+    end_study_as_told,
+)
 from nodes.core.feeds import Known
-from nodes.core.studies import Case, EndedNote, move, read_or_refuse
+from nodes.core.studies import ENDS, RUNNING, Case, EndedNote, read_or_refuse
 from p2pmpc.catalogue import Resolved, resolve
 from p2pmpc.certificate import (
     Certificate,
@@ -38,11 +49,20 @@ from p2pmpc.certificate import (
     sign_certificate,
 )
 from p2pmpc.codec import digest, encode
-from p2pmpc.errors import BadData, LogError, P2pmpcError
+from p2pmpc.errors import Aborted, LogError, MemberMissing, Mismatch, P2pmpcError
 from p2pmpc.identity import verify_signature
 from p2pmpc.messages import End
 from p2pmpc.policy import Policy
-from p2pmpc.record import Answered, Checked, Ended, Ready, Release, Released, Withheld
+from p2pmpc.record import (
+    ATTEMPTS_MAX,
+    Answered,
+    Checked,
+    Ended,
+    Ready,
+    Release,
+    Released,
+    Withheld,
+)
 from p2pmpc.study import Study
 
 if TYPE_CHECKING:
@@ -50,11 +70,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROGRAM_VERSION",
+    "apply_answered",
     "apply_checked",
     "apply_ended",
     "apply_ready",
     "apply_release",
-    "check_usable",
+    "apply_released",
+    "apply_withheld",
     "make_ready",
     "on_ended",
     "on_gone",
@@ -63,39 +85,44 @@ __all__ = [
     "program",
     "recipients_of",
     "resolved",
+    "retry",
     "start_overdue",
-    "stop",
     "take_end",
 ]
 
 PROGRAM_VERSION = b"p2pmpc 0.1.0 joint/1"
-FIRST_ATTEMPT = 1
 
 
 def make_ready(core: Core, case: Case) -> None:
-    """All have consented: say with which inputs, rules and fresh key this member is ready."""
-    if core.learning or core.name not in case.study.parties or core.feeds.roster is None:
-        return
+    """A place is free: say with which inputs, rules and fresh key this member is ready."""
+    assert core.feeds.roster is not None
+    me = core.name
+    names = sorted(case.study.datasets_of(me))
+    commitments = {name: core.commitments[name] for name in names}
+    snapshot = digest("p2pmpc/snapshots/1", *commitments.values())
     try:
+        if case.due > ATTEMPTS_MAX:
+            raise Aborted(f"{ATTEMPTS_MAX} attempts have ended")
         check_usable(core, case.study)
         read_or_refuse(lambda: resolved(core, case))
+        if case.snapshots.get(me, snapshot) != snapshot:
+            raise Mismatch(f"the data of {me} changed since it was first ready for this study")
     except P2pmpcError as fault:
-        stop(core, case, fault.code, fault.message, "", "")
+        end_study(core, case, fault.code, fault.message, "", "")
         return
+    case.begin_attempt()
     case.secret, public = core.make_key_pair(core.randomness(32))
-    consents = digest("p2pmpc/consents/1", *(h for _, h in sorted(case.consents.items())))
-    names = sorted(case.study.datasets_of(core.name))
-    case.commitments = {name: core.commitments[name] for name in names}
-    move(case, "own ready")
+    case.attempt, case.ready_ms, case.commitments = case.due, core.now_ms, commitments
+    core.move(case, "own ready")
     core.effects.append(SetTimer(f"start:{case.id}", core.settings.ready_wait_s))
     core.write(
         "ready",
         Ready(
             study=case.id,
-            attempt=FIRST_ATTEMPT,
+            attempt=case.attempt,
             epoch=core.feeds.roster.epoch,
-            consents=consents,
-            snapshot=digest("p2pmpc/snapshots/1", *case.commitments.values()),
+            consents=digest("p2pmpc/consents/1", *(h for _, h in sorted(case.consents.items()))),
+            snapshot=snapshot,
             key=public,
             program=program(core, case),
         ),
@@ -105,22 +132,48 @@ def make_ready(core: Core, case: Case) -> None:
 def apply_ready(core: Core, author: str, known: Known, note: Ready) -> None:
     """A member is ready; with the last one the session begins."""
     case = core.cases[note.study]
-    if author not in case.study.parties or author in case.readies:
+    if author not in case.study.parties:
+        return
+    if note.attempt > case.due:
+        raise LogError(f"{author} is ready for attempt {note.attempt}; attempt {case.due} is due")
+    _gather(core, case, author, known.hash, note)
+    if case.final:
+        return
+    if case.snapshots.setdefault(author, note.snapshot) != note.snapshot:
+        why = f"the data of {author} changed since it was first ready for this study"
+        end_study(core, case, Mismatch.code, why, author, "")
+        return
+    if note.attempt < case.due or author in case.readies:
         return
     case.readies[author] = (known.hash, note)
+    if author != core.name and case.resting:
+        case.resting = False  # somebody has rested enough: so have all
+        core.places.file(case, core.name)
     _start_if_all_ready(core, case)
 
 
+def _gather(core: Core, case: Case, author: str, entry: bytes, note: Ready) -> None:
+    """Know every session by its `ready` entries, those too that nobody runs any more."""
+    mine = case.gathered.setdefault(note.attempt, {})
+    mine.setdefault(author, entry)
+    if len(mine) == len(case.study.parties):
+        session = session_hash(list(mine.values()))
+        core.sessions[session] = case.id
+        del case.gathered[note.attempt]
+
+
 def _start_if_all_ready(core: Core, case: Case) -> None:
-    if case.state != "ready" or set(case.readies) != set(case.study.parties):
+    waits = set(case.readies) != set(case.study.parties)
+    if waits or case.state != "ready" or case.attempt != case.due:
         return
     mine = case.readies[core.name][1]
     for member, (_, other) in sorted(case.readies.items()):
         if _agreed(other) != _agreed(mine):
-            stop(core, case, 303, f"{member} is ready for another program or roster", member, "")
+            why = f"{member} is ready for another program or roster"
+            end_study(core, case, Mismatch.code, why, member, "")
             return
     case.session = session_hash([entry for entry, _ in case.readies.values()])
-    move(case, "all ready")
+    core.move(case, "all ready")
     core.emit(case, "started", "", f"all {len(case.readies)} parties are ready")
     order = SessionOrder(
         session=case.session,
@@ -136,12 +189,36 @@ def _start_if_all_ready(core: Core, case: Case) -> None:
 
 
 def start_overdue(core: Core, study: str) -> None:
-    """The wait for the others' `ready` is over. Ends the attempt by their names."""
+    """The wait for the others' `ready` is over. Ends the attempt by their names.
+
+    Whoever is ready for another study, or computes it, is busy and not missing: it is waited for
+    on, as long as an attempt may last.
+    """
     case = core.cases[study]
-    if case.state == "ready":
-        late = sorted(set(case.study.parties) - set(case.readies))
-        waited = f"{core.settings.ready_wait_s:g} s"
-        stop(core, case, 402, f"{', '.join(late)} was not ready within {waited}", late[0], "")
+    if case.state != "ready":
+        return
+    late = sorted(set(case.study.parties) - set(case.readies))
+    missing = [member for member in late if not _busy(core, case, member)]
+    waited_s = (core.now_ms - case.ready_ms) / 1000
+    if not missing and waited_s < core.settings.attempt_deadline_s:
+        core.emit(case, "waiting", late[0], f"waiting for {', '.join(late)}, who run other studies")
+        core.effects.append(SetTimer(f"start:{case.id}", core.settings.ready_wait_s))
+        return
+    missing = missing or late
+    why = f"{', '.join(missing)} was not ready within {max(1.0, waited_s):.0f} s"
+    end_attempt(core, case, MemberMissing.code, why, missing[0], "")
+
+
+def _busy(core: Core, case: Case, member: str) -> bool:
+    others = (core.cases[study] for study in sorted(core.places.open) if study != case.id)
+    return any(member in other.readies for other in others)
+
+
+def retry(core: Core, study: str) -> None:
+    """The rest between two attempts is over."""
+    case = core.cases[study]
+    case.resting = False
+    core.places.file(case, core.name)
 
 
 def on_paused(core: Core, event: SessionPaused) -> None:
@@ -150,7 +227,7 @@ def on_paused(core: Core, event: SessionPaused) -> None:
     if case is None or case.final:
         return
     if event.kind == "checked":
-        move(case, "transcript recorded")
+        core.move(case, "transcript recorded")
         transcript = event.facts["transcript"]
         core.write("checked", Checked(session=case.session, transcript=transcript))
         core.emit(case, "checked", "", "thresholds were compared on shares")
@@ -162,7 +239,7 @@ def on_paused(core: Core, event: SessionPaused) -> None:
 def apply_checked(core: Core, author: str, known: Known, note: Checked) -> None:
     """A member has compared its broadcasts with everybody's; its first word counts."""
     case = core.case_of(note.session)
-    if case is not None and author in case.study.parties:
+    if case is not None and not case.final and author in case.study.parties:
         case.checked.setdefault(author, note.transcript)
 
 
@@ -184,7 +261,7 @@ def _release(core: Core, case: Case, facts: Mapping[str, Any]) -> None:
         program=case.readies[core.name][1].program,
     )
     case.certificate = certificate
-    move(case, "own release")
+    core.move(case, "own release")
     core.write(
         "release",
         Release(
@@ -198,11 +275,13 @@ def _release(core: Core, case: Case, facts: Mapping[str, Any]) -> None:
 def apply_release(core: Core, author: str, known: Known, note: Release) -> None:
     """A member has signed a certificate; with the last one shares may leave."""
     case = core.case_of(note.session)
-    if case is None or author not in case.study.parties or author in case.releases:
+    if case is None or case.final or author not in case.study.parties:
+        return
+    if author in case.releases:
         return
     case.releases[author] = (note.certificate_hash, note.signature)
     if author not in case.checked and not case.final:
-        stop(core, case, 404, f"{author} released before it had checked", author, "")
+        end_study(core, case, 404, f"{author} released before it had checked", author, "")
         return
     _certify_if_complete(core, case)
 
@@ -213,11 +292,11 @@ def _certify_if_complete(core: Core, case: Case) -> None:
         return
     fault = _release_fault(core, case, case.certificate)
     if fault is not None:
-        stop(core, case, *fault, "")
+        end_attempt(core, case, *fault, "")
         return
     signatures = tuple(case.releases[party][1] for party in case.study.parties)
     certificate = encode(case.certificate)
-    move(case, "certificate complete")
+    core.move(case, "certificate complete")
     core.write(
         "released",
         Released(session=case.session, certificate=certificate, signatures=signatures),
@@ -254,12 +333,19 @@ def _signed_by(core: Core, member: str, certificate: Certificate, signature: byt
     return True
 
 
+def apply_released(core: Core, author: str, known: Known, note: Released) -> None:
+    """A member holds the certificate: its share may have left, and it can take nothing back."""
+    case = core.session_case(note.session)
+    if case is not None and not case.final and author in case.study.parties:
+        case.released.add(author)
+
+
 def on_ended(core: Core, event: SessionEnded) -> None:
     """This member's session is through: it read the answer, or nothing passed."""
     case = core.case_of(event.session)
     if case is None or case.final:
         return
-    move(case, "answer read" if event.released else "nothing passed")
+    core.move(case, "answer read" if event.released else "nothing passed")
     if event.released and event.answer_hash:  # a party that is no recipient read nothing
         core.write("answered", Answered(session=case.session, answer_hash=event.answer_hash))
     elif not event.released:
@@ -267,70 +353,76 @@ def on_ended(core: Core, event: SessionEnded) -> None:
     core.emit(case, case.state, "", "the answer is opened" if event.released else "nothing passed")
 
 
+def apply_answered(core: Core, author: str, known: Known, note: Answered) -> None:
+    """A party has read the answer: so a node that is no party knows how the study ended."""
+    _observe(core, author, note.session, "seen answered")
+
+
+def apply_withheld(core: Core, author: str, known: Known, note: Withheld) -> None:
+    """The same where nothing passed."""
+    _observe(core, author, note.session, "seen withheld")
+
+
+def _observe(core: Core, author: str, session: bytes, event: str) -> None:
+    case = core.session_case(session)
+    if case is None or core.name in case.study.parties:
+        return
+    if case.state == "agreed" and author in case.released:
+        core.move(case, event)
+        core.emit(case, case.state, author, f"{author} says how it ended")
+
+
+# ---- ends before an answer -----------------------------------------------------------------------
+
+
 def on_stopped(core: Core, event: SessionStopped) -> None:
     """This member's session ended early, or somebody was waited for too long."""
     case = core.case_of(event.session)
     if case is not None and not case.final:
-        stop(core, case, event.code, event.why, event.waited_for, event.told_by)
+        end_attempt(core, case, event.code, event.why, event.waited_for, event.told_by)
 
 
 def on_gone(core: Core, event: Gone) -> None:
-    """A member that a study waits for before its session is out of reach."""
+    """A member that a study waits for before its session is out of reach.
+
+    While the study only waits for a place or rests, nobody is needed yet.
+    """
     case = core.cases.get(event.study)
-    if case is not None and not case.final and not case.session:
-        stop(core, case, 402, event.why, event.member, "")
+    if case is not None and case.state == "ready":
+        end_attempt(core, case, MemberMissing.code, event.why, event.member, "")
 
 
 def take_end(core: Core, peer: str, message: End) -> None:
-    """A party says over the link that its run is over, before its record arrives."""
+    """A party says over the link that its run is over, before its record arrives.
+
+    What is an entry of its own (a withdrawal, a revocation, an expiry) counts when that comes.
+    """
     case = core.case_of(message.session)
-    if case is not None and peer in case.study.parties and not case.final:
-        _stop_as_told(core, case, peer, message.code, message.text, message.waited_for)
+    if case is not None and peer in case.study.parties and message.code not in ENDS:
+        end_attempt_as_told(core, case, peer, message.code, message.text, message.waited_for)
 
 
 def apply_ended(core: Core, author: str, known: Known, note: Ended) -> None:
-    """The same, from the party's own record."""
+    """An attempt, or the study, is over at a party."""
     case = core.cases[note.study]
-    if author != core.name and author in case.study.parties and not case.final:
-        _stop_as_told(core, case, author, note.code, note.why, note.waited_for)
-
-
-def _stop_as_told(core: Core, case: Case, peer: str, code: int, why: str, waited_for: str) -> None:
-    """A party says that its attempt is over. Its word is recorded as its word."""
-    named = waited_for if waited_for in case.study.parties else peer
-    text = f"{peer} ended the run: {why}" if why else f"{peer} ended the run"
-    stop(core, case, shared_code(code), text, named, peer)
-
-
-def stop(core: Core, case: Case, code: int, why: str, waited_for: str, told_by: str) -> None:
-    """End the attempt, say so to the others, and put it on record.
-
-    The details of this machine's own troubles stay on it.
-    """
-    if core.learning:
+    if author not in case.study.parties or case.final:
         return
-    move(case, "ended")
-    case.ended, case.secret = EndedNote(code, why, waited_for), b""
-    told, text = shared_code(code), shared_text(core.name, code, why)
-    if case.session:
-        core.effects.append(StopSession(case.session, code, why, waited_for, told_by))
-        for peer in case.study.parties:
-            if peer in core.up and peer not in {core.name, told_by}:
-                core.effects.append(Send(peer, End(case.session, told, text, waited_for)))
-    core.emit(case, "ended", waited_for, why, error_json(code, why, waited_for, ""))
-    if core.name in case.study.parties:
-        core.write("ended", Ended(case.id, told, text, waited_for))
+    if note.attempt:
+        _pass_attempt(core, case, author, note)
+    elif author != core.name:
+        end_study_as_told(core, case, author, note.code, note.why, note.waited_for)
 
 
-def check_usable(core: Core, study: Study) -> None:
-    """Raises BadData for a data set whose rows are no longer those that were announced."""
-    for name in sorted(study.datasets_of(core.name)):
-        if name in core.unusable:
-            raise BadData(
-                f"{core.name} cannot use its data set {name!r} now: {core.unusable[name]}",
-                member=core.name,
-                next=f"{core.name} announces it anew with `p2pmpc data add`; then propose again.",
-            )
+def _pass_attempt(core: Core, case: Case, author: str, note: Ended) -> None:
+    """With the first end of the attempt that is due, the next one is due for everybody."""
+    ours = case.attempt == note.attempt and case.state in RUNNING
+    if note.attempt == case.due and author in case.readies:
+        case.over.setdefault(note.attempt, EndedNote(note.code, note.why, note.waited_for))
+        case.due, case.readies = note.attempt + 1, {}
+    elif note.attempt >= case.due:
+        raise LogError(f"{author} ends attempt {note.attempt}, which had not begun", member=author)
+    if ours and author != core.name:
+        end_attempt_as_told(core, case, author, note.code, note.why, note.waited_for)
 
 
 def resolved(core: Core, case: Case) -> Resolved:

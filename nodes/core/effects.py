@@ -20,6 +20,7 @@ __all__ = [
     "Append",
     "Connect",
     "DatasetAdded",
+    "Decided",
     "Effect",
     "Emit",
     "Event",
@@ -33,6 +34,7 @@ __all__ = [
     "Received",
     "Remember",
     "ResumeSession",
+    "RevokeAsked",
     "Send",
     "SessionEnded",
     "SessionOrder",
@@ -42,6 +44,7 @@ __all__ = [
     "StartSession",
     "StopSession",
     "TimerFired",
+    "WithdrawAsked",
 ]
 
 # ---- events --------------------------------------------------------------------------------------
@@ -72,11 +75,41 @@ class PolicySet:
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """A researcher handed in a study."""
+    """A researcher handed in a study.
+
+    expires_ms  until when members may decide, by this node's clock; 0 leaves it to the settings
+    """
 
     study: bytes
     researcher: bytes
     signature: bytes
+    expires_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A steward of this member has read exactly the study with this hash, and says yes or no."""
+
+    study: str
+    study_hash: bytes
+    approve: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawAsked:
+    """A person takes back a study that was proposed through this member."""
+
+    study: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeAsked:
+    """A person takes this member's consent back."""
+
+    study: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +192,9 @@ Event: TypeAlias = (
     | DatasetAdded
     | PolicySet
     | Proposed
+    | Decided
+    | WithdrawAsked
+    | RevokeAsked
     | Listening
     | LinkMade
     | LinkLost

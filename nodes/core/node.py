@@ -5,9 +5,10 @@ same entries: a study is agreed when all its parties consented to the same bytes
 all n `ready` entries match; a certificate is complete when all n `release` entries name it.
 Nobody starts it for the others.
 
-Here stand what the core knows, links, the record, and two tables of what calls what. Whether this
-member takes part is in `consent`, the run of an agreed study in `attempts`, starting again on a
-record in `recovery`: plain functions of the core.
+Here stand what the core knows, the record, and tables of what calls what. A proposal and its expiry
+are in `proposals`, whether this member takes part in `consent`, second thoughts in `withdrawal`,
+which studies run at once in `slots`, the run of an agreed study in `attempts`, its early end in
+`ending`, starting again on a record in `recovery`: plain functions of the core.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nodes.core import attempts, consent, gossip, witnesses
+from nodes.core import attempts, consent, gossip, proposals, slots, withdrawal, witnesses
 from nodes.core.book import Book
 from nodes.core.effects import (
     Append,
     Connect,
     DatasetAdded,
+    Decided,
     Effect,
     Emit,
     Event,
@@ -34,24 +36,28 @@ from nodes.core.effects import (
     Proposed,
     Received,
     Remember,
+    RevokeAsked,
     Send,
     SessionEnded,
     SessionPaused,
     SessionStopped,
     SetTimer,
     TimerFired,
+    WithdrawAsked,
 )
 from nodes.core.feeds import Feeds, Known, batches
 from nodes.core.gossip import Gossip
 from nodes.core.recovery import recall
-from nodes.core.studies import Case, read_or_refuse, topic_of
+from nodes.core.slots import Places
+from nodes.core.studies import Case, following, read_or_refuse, topic_of
 from nodes.core.witnesses import Witnesses
 from p2pmpc.codec import encode
 from p2pmpc.dictionary import Dictionary
 from p2pmpc.errors import P2pmpcError, WrongUsage
-from p2pmpc.identity import Signer, verify_signature
+from p2pmpc.identity import Signer
 from p2pmpc.policy import Policy
 from p2pmpc.record import (
+    Answered,
     Body,
     Checked,
     Consent,
@@ -63,11 +69,14 @@ from p2pmpc.record import (
     Ready,
     Refusal,
     Release,
+    Released,
+    Revocation,
     SignedEntry,
     StudyNote,
+    Withdrawal,
+    Withheld,
 )
 from p2pmpc.settings import Settings
-from p2pmpc.study import Study
 
 __all__ = ["ASIDE_MAX", "Core"]
 
@@ -89,6 +98,8 @@ class Core:
     commitments: dict[str, bytes] = field(default_factory=dict)  # own data sets
     unusable: dict[str, str] = field(default_factory=dict)  # own data sets -> why, since a restart
     cases: dict[str, Case] = field(default_factory=dict)
+    places: Places = field(default_factory=Places)
+    sessions: dict[bytes, str] = field(default_factory=dict)  # session -> study, earlier ones too
     up: set[str] = field(default_factory=set)
     effects: list[Effect] = field(default_factory=list)
     appends: list[tuple[SignedEntry, Body | None]] = field(default_factory=list)
@@ -103,7 +114,7 @@ class Core:
     learning: bool = False  # the record is read again: nothing is written, started or stopped
 
     def __post_init__(self) -> None:
-        self.book = Book(self.name, self.signer)
+        self.book = Book(self.name, self.signer, self.feeds.reading)
 
     def handle(self, now_ms: int, event: Event) -> list[Effect]:
         """Everything to do about one event, the store's part first."""
@@ -145,6 +156,7 @@ class Core:
         self.feeds.fresh = {}
 
     def _outcome(self) -> list[Effect]:
+        slots.settle(self)
         announced = [
             Send(peer, message) for message in batches(self.news) for peer in sorted(self.up)
         ]
@@ -179,14 +191,6 @@ class Core:
         """Decide by these rules from now on."""
         self.policy = event.policy
 
-    def on_proposed(self, event: Proposed) -> None:
-        """Put the study on record. Raises P2pmpcError for one that nobody could agree to."""
-        self._read_study(event)
-        self.write(
-            "study",
-            StudyNote(study=event.study, researcher=event.researcher, signature=event.signature),
-        )
-
     # ---- links and replication: see nodes/core/gossip ----
 
     def on_listening(self, event: Listening) -> None:
@@ -198,8 +202,10 @@ class Core:
         """One of gossip's own, or the end of a wait of a study."""
         if event.name in TIMERS:
             TIMERS[event.name](self)
-        elif event.name.startswith("start:"):
-            attempts.start_overdue(self, event.name.removeprefix("start:"))
+            return
+        what, _, study = event.name.partition(":")
+        if study in self.cases:
+            STUDY_TIMERS[what](self, study)
 
     # ---- the record ----
 
@@ -230,16 +236,13 @@ class Core:
         may leave that out; the members must not conclude differently by the order of arrival.
         """
         topic = topic_of(known.content)
-        if topic is None or topic in self.cases or (isinstance(topic, bytes) and self._runs(topic)):
+        if topic is None or topic in self.cases or topic in self.sessions:
             return False
         author = known.entry.author
         kept = sum(one.entry.author == author for aside in self.aside.values() for one in aside)
         if kept < ASIDE_MAX:
             self.aside.setdefault(topic, []).append(known)
         return True
-
-    def _runs(self, session: bytes) -> bool:
-        return self.case_of(session) is not None
 
     def take_up(self, topic: str | bytes) -> None:
         """What had come before its study or session was known."""
@@ -252,34 +255,8 @@ class Core:
         self.dictionaries.setdefault(author, {})[dictionary.name] = dictionary
         if author == self.name:
             self.commitments[dictionary.name] = note.commitment
-        for case in self.cases.values():
-            consent.consider(self, case)
-
-    def apply_study(self, author: str, known: Known, note: StudyNote) -> None:
-        """A study becomes a case of this node; a second proposal of it changes nothing."""
-        study = self._read_study(note)
-        if study.id in self.cases:
-            return
-        case = Case(study, proposer=author)
-        self.cases[study.id] = case
-        self.emit(case, "proposed", author, f"{study.title} (proposed through {author})")
-        consent.consider(self, case)
-        self.take_up(study.id)
-
-    def _read_study(self, note: StudyNote | Proposed) -> Study:
-        """The study, signed by its researcher and among members. Raises P2pmpcError."""
-        if self.feeds.roster is None:
-            raise WrongUsage("this node belongs to no network yet")
-        study = read_or_refuse(lambda: self.feeds.reading.study(note.study))
-        network = self.feeds.roster.network
-        verify_signature(note.researcher, network, "study", study.hash, note.signature)
-        strangers = sorted(set(study.parties) - set(self.feeds.roster.names))
-        if strangers:
-            raise WrongUsage(
-                f"the study names {strangers[0]!r}, who is no member of this network",
-                next=f"The members are {', '.join(self.feeds.roster.names)}.",
-            )
-        return study
+        for study in sorted(self.places.open):
+            consent.consider(self, self.cases[study])
 
     def apply_fork(self, author: str, known: Known, note: ForkNote) -> None:
         """Another member has proof of a fork; it is checked here before it is believed."""
@@ -287,18 +264,27 @@ class Core:
 
     # ---- looking up ----
 
+    def move(self, case: Case, event: str) -> None:
+        """Follow the table of a study's life. Raises P2pmpcError for a step that it lacks."""
+        case.state = following(case, event)
+        self.places.file(case, self.name)
+        if case.final:
+            case.forget()
+
     def case_of(self, session: bytes) -> Case | None:
-        """The study that this session runs; None for a session of nobody here."""
-        found = [case for case in self.cases.values() if case.session == session]
-        return found[0] if found else None
+        """The study whose current or last session this is here; None for every other session."""
+        case = self.session_case(session)
+        return case if case is not None and case.session == session else None
+
+    def session_case(self, session: bytes) -> Case | None:
+        """The study that this session is an attempt at, whoever runs it, or ran it."""
+        study = self.sessions.get(session)
+        return None if study is None else self.cases[study]
 
     def open_cases(self, member: str) -> list[Case]:
         """Studies with this member that have not ended, sorted by id."""
-        return [
-            case
-            for _, case in sorted(self.cases.items())
-            if member in case.study.parties and not case.final
-        ]
+        found = [self.cases[study] for study in sorted(self.places.open)]
+        return [case for case in found if member in case.study.parties]
 
     def emit(
         self,
@@ -316,7 +302,10 @@ HANDLERS: Mapping[type, Callable[[Core, Any], None]] = {
     Founded: Core.on_founded,
     DatasetAdded: Core.on_dataset,
     PolicySet: Core.on_policy,
-    Proposed: Core.on_proposed,
+    Proposed: proposals.on_proposed,
+    Decided: consent.on_decided,
+    WithdrawAsked: withdrawal.on_withdraw,
+    RevokeAsked: withdrawal.on_revoke,
     Listening: Core.on_listening,
     LinkMade: gossip.on_link_made,
     LinkLost: gossip.on_link_lost,
@@ -334,14 +323,25 @@ TIMERS: Mapping[str, Callable[[Core], None]] = {
     "restore": witnesses.on_overdue,
 }
 
+STUDY_TIMERS: Mapping[str, Callable[[Core, str], None]] = {
+    "start": attempts.start_overdue,
+    "retry": attempts.retry,
+    "expire": proposals.on_due,
+}
+
 APPLIES: Mapping[type, Callable[[Core, str, Known, Any], None]] = {
     DatasetNote: Core.apply_dataset,
-    StudyNote: Core.apply_study,
+    StudyNote: proposals.apply_study,
     Consent: consent.apply_consent,
     Refusal: consent.apply_refusal,
     Ready: attempts.apply_ready,
     Checked: attempts.apply_checked,
     Release: attempts.apply_release,
+    Released: attempts.apply_released,
+    Answered: attempts.apply_answered,
+    Withheld: attempts.apply_withheld,
     Ended: attempts.apply_ended,
+    Withdrawal: withdrawal.apply_withdrawal,
+    Revocation: withdrawal.apply_revocation,
     ForkNote: Core.apply_fork,
 }

@@ -4,7 +4,8 @@ Entries are read in causal order. Meanwhile nothing is written, sent, started or
 node's studies, only its own entries say how far they had come, because what others wrote may have
 reached it later than its place in that order. Then the node lives on. What waited for a consent or
 a `ready` of its own goes on; an attempt whose session died with the process is ended by name, since
-its masks and its key are gone and are never made a second time.
+its masks and its key are gone and are never made a second time, and the next one follows. Where its
+own share of the answer may have left, the study ends.
 """
 
 from __future__ import annotations
@@ -12,13 +13,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from nodes.core.attempts import make_ready, on_ended, recipients_of, stop
+from nodes.core.attempts import on_ended, recipients_of
 from nodes.core.consent import consider
 from nodes.core.effects import SessionEnded
+from nodes.core.ending import end_attempt, end_study
 from nodes.core.feeds import Known
-from nodes.core.studies import Case, EndedNote
+from nodes.core.proposals import await_decisions
+from nodes.core.studies import ENDS, Case, EndedNote
 from p2pmpc.errors import Aborted
-from p2pmpc.record import Answered, Checked, Ended, Ready, Release, Released, Withheld
+from p2pmpc.record import (
+    Answered,
+    Checked,
+    Ended,
+    Ready,
+    Release,
+    Released,
+    Revocation,
+    Withdrawal,
+    Withheld,
+)
 
 if TYPE_CHECKING:
     from nodes.core.node import Core
@@ -32,7 +45,6 @@ REACHED: Mapping[type, str] = {  # a node's own entry -> where its study stands 
     Released: "opening",
     Answered: "answered",
     Withheld: "withheld",
-    Ended: "failed",
 }
 
 
@@ -50,23 +62,45 @@ def _reach(core: Core, known: Known) -> None:
         case Ready() | Ended():
             case = core.cases.get(content.study)
         case Checked() | Release() | Released() | Answered() | Withheld():
-            case = core.case_of(content.session)
+            case = core.session_case(content.session)
         case _:
             return
     if case is None:
         return
-    case.state = REACHED[type(content)]
-    if isinstance(content, Ended):
-        case.ended = EndedNote(content.code, content.why, content.waited_for)
+    match content:
+        case Ended():
+            _reach_end(case, content)
+        case Ready():
+            case.begin_attempt()
+            case.state, case.attempt = "ready", content.attempt
+        case _:
+            case.state, case.session = REACHED[type(content)], content.session
+    core.places.file(case, core.name)
+    if case.final:
+        case.forget()
+
+
+def _reach_end(case: Case, note: Ended) -> None:
+    """Of an attempt, after which the next is due; or of the study, in the way that it says."""
+    if note.attempt:
+        case.begin_attempt()
+        case.state = "agreed"
+        return
+    found = ENDS.get(note.code, "failed")
+    case.state = found
+    case.ended = EndedNote(note.code, note.why, note.waited_for)
 
 
 def live_on(core: Core, entries: Iterable[Known]) -> None:
     """Take up what waits for this node, end what died with its last process."""
     for author in sorted(core.feeds.forks):
         for case in core.open_cases(author):
-            stop(core, case, 403, f"{author} signed two histories", author, "")
+            end_study(core, case, 403, f"{author} signed two histories", author, "")
+    for study in sorted(core.places.open):
+        await_decisions(core, core.cases[study])
     for known in entries:
-        if isinstance(known.content, Ended) and known.entry.author != core.name:
+        others = isinstance(known.content, Ended) and known.entry.author != core.name
+        if others or isinstance(known.content, Withdrawal | Revocation):
             core.apply(known)
     over = {
         known.content.session: isinstance(known.content, Answered)
@@ -80,12 +114,14 @@ def live_on(core: Core, entries: Iterable[Known]) -> None:
 def _take_up(core: Core, case: Case, released: bool | None) -> None:
     """`released` is how another party ended this session; None when none has."""
     reads = core.name in recipients_of(case.study)
+    why = f"{core.name} was started again during the run"
     if case.state == "proposed":
         consider(core, case)
     elif case.state == "agreed":
-        make_ready(core, case)
-    elif case.state == "opening" and (released is False or (released and not reads)):
+        return  # the next attempt begins as soon as there is a place
+    elif case.state != "opening":
+        end_attempt(core, case, Aborted.code, why, core.name, "")
+    elif released is False or (released and not reads):
         on_ended(core, SessionEnded(case.session, b"", released))  # its own share had left
     else:
-        why = f"{core.name} was started again during the run"
-        stop(core, case, Aborted.code, why, core.name, "")
+        end_study(core, case, Aborted.code, why, core.name, "")

@@ -48,7 +48,7 @@ def town(folder):
 def write_feed(feeds):
     north = feeds["north"]
     entries = [north.write("genesis", Genesis(north.roster.hash), 1)[:2]]
-    content = Ended("0" * 16, 402, "south was not heard", "south")
+    content = Ended("0" * 16, 1, 402, "south was not heard", "south")
     entries += [north.write("ended", content, 1)[:2] for _ in range(ENTRIES - 1)]
     return entries
 

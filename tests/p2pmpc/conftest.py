@@ -48,6 +48,8 @@ VALUES = {"age": [-7, 2**100, 0], "sex": [-(2**127)]}
 VERSION = b"p2pmpc test"
 STUDY = b'{"title":"a study as bytes"}'
 ANSWER = b'{"released":true}'
+UNIX_MS = 1_800_000_000_000  # when the society began, by everybody's clock
+EXPIRES_MS = UNIX_MS + 14 * 86_400_000
 
 
 def seed(*parts):
@@ -81,7 +83,7 @@ class Society:
             kind=kind,
             content=content,
             heads=heads,
-            unix_ms=1_800_000_000_000 + sum(map(len, self.feeds.values())),
+            unix_ms=UNIX_MS + sum(map(len, self.feeds.values())),
             salt=seed(name, len(self.feeds[name]), "salt")[:16],
         )
         self.feeds[name].append(filed)
@@ -125,7 +127,8 @@ class Society:
         """Proposal, consents, ready and checked entries. The certificate and the shares."""
         first, hashed = self.names[0], study_hash(study)
         signature = self.signers[first].sign(self.roster.network, "study", hashed)
-        self.write(first, "study", StudyNote(study, self.signers[first].public, signature))
+        note = StudyNote(study, self.signers[first].public, signature, EXPIRES_MS)
+        self.write(first, "study", note)
         self.gossip()
         rules = lambda n: b"rules of " + n.encode()
         consents = self.everyone("consent", lambda n: Consent(hashed.hex(), "fine", rules(n)))

@@ -215,7 +215,7 @@ def test_an_author_cannot_write_what_others_would_refuse(society):
         write(society, "checked", Checked(bytes(31), bytes(32)))
     write(society, "withheld", Withheld(bytes(32), "x" * TEXT_CHARS_MAX))
     with pytest.raises(LogError, match="the ended body"):
-        write(society, "ended", Ended("s1", CODE_MAX + 1, "", ""))
+        write(society, "ended", Ended("s1", 0, CODE_MAX + 1, "", ""))
     with pytest.raises(LogError, match="the withheld body"):
         write(society, "withheld", Withheld(bytes(32), "x" * (TEXT_CHARS_MAX + 1)))
 
@@ -327,5 +327,5 @@ def test_a_proof_from_another_network_proves_nothing(society, make_society):
 
 
 def test_an_end_names_who_was_waited_for(society):
-    filed = society.write("north", "ended", Ended("s1", 402, "south was not heard", "south"))
+    filed = society.write("north", "ended", Ended("s1", 1, 402, "south was not heard", "south"))
     assert society.read(filed)[1].waited_for == "south"

@@ -63,7 +63,7 @@ def test_every_setting_and_its_default_stand_in_the_table():
     made = Settings(name="x")
     for name in set(table) - {"name"}:
         value = getattr(made, name)
-        shown = f'"{value}"' if isinstance(value, str) else "[]" if value == () else f"{value:g}"
+        shown = f'"{value}"' if isinstance(value, str) else "[]" if value == () else f"{value:.10g}"
         assert table[name] == shown
 
 

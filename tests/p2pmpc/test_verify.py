@@ -101,7 +101,7 @@ def test_a_refused_study_tells_by_whom_and_cannot_steer_a_terminal(society):
     society.agree(b"a study")
     study = study_hash(b"a study").hex()
     society.write("west", "refusal", Refusal(study, 301, "no\x1b[2J\nway", "ask again"))
-    society.write("west", "ended", Ended(study, 301, "refused", ""))
+    society.write("west", "ended", Ended(study, 0, 301, "refused", ""))
     lines = verify_bundle(society.bundle()).lines()
     assert "          refused by west: no?[2J?way" in lines
     assert all(line.isprintable() for line in lines)
@@ -361,7 +361,7 @@ def test_a_ready_entry_on_other_consents_is_refused(society):
 
 
 def test_a_study_that_its_researcher_did_not_sign_is_refused(society):
-    note = StudyNote(b"a study", society.signers["north"].public, bytes(64))
+    note = StudyNote(b"a study", society.signers["north"].public, bytes(64), 1_900_000_000_000)
     society.write("north", "study", note)
     assert_fault(society.bundle(), "researcher did not sign")
 
@@ -373,7 +373,8 @@ def test_a_genesis_of_another_roster_is_refused(make_society):
 
 
 def test_what_one_member_signed_and_should_not_have_spoils_nobody_elses_record(studied, tmp_path):
-    studied.write("west", "study", StudyNote(b"junk", studied.signers["west"].public, bytes(64)))
+    key = studied.signers["west"].public
+    studied.write("west", "study", StudyNote(b"junk", key, bytes(64), 1_900_000_000_000))
     studied.write("west", "released", Released(bytes(32), b"junk", (bytes(64), bytes(64))))
     studied.write("west", "answered", Answered(b"\x07" * 32, bytes(32)))
     signed, _ = studied.feeds["south"][0]

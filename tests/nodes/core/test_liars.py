@@ -282,12 +282,12 @@ def test_a_member_that_is_no_party_ends_nobody_elses_run(four, study):
     session = run_to_start(four, study)
     four.handle("north", Received("west", End(session, 402, "south is dead", "south")))
     assert four.state("north", study) == "computing"
-    ended = Ended(study.id, 402, "south is dead", "south")
+    ended = Ended(study.id, 0, 402, "south is dead", "south")
     hand(four, "north", "west", lie(four, "west", "ended", ended))
     assert four.state("north", study) == "computing"
 
 
-@pytest.mark.parametrize("code", [402, 103, 501, 0, 999])
+@pytest.mark.parametrize("code", [402, 103, 501, 999])
 @pytest.mark.parametrize("named", ["east", "nobody", ""])
 def test_an_end_is_recorded_as_the_word_of_who_said_it(world, study, code, named):
     session = run_to_start(world, study)
@@ -488,7 +488,7 @@ def test_hostile_contents_never_stop_a_core(tmp_path, study, seed):
         elif turn % 4:
             content, kind = Consent(study.id, "\x1b[2J", bytes(data)), "consent"
         else:
-            content, kind = StudyNote(bytes(data), public, signature), "study"
+            content, kind = StudyNote(bytes(data), public, signature, 10_000), "study"
         filed = lie(world, "south", kind, content, head=head)
         hand(world, "north", "south", filed)
         head = after(filed[0])

@@ -346,7 +346,7 @@ def test_a_study_whose_researcher_did_not_sign_it_is_kept_on_record_and_runs_now
     public = world.signers["north"].public
     with pytest.raises(P2pmpcError):
         world.handle("north", Proposed(study.to_bytes(), public, bytes(64)))
-    note = StudyNote(study.to_bytes(), public, bytes(64))
+    note = StudyNote(study.to_bytes(), public, bytes(64), 10_000)
     signed, body, _ = world.cores["north"].feeds.write("study", note, 1)
     world.stores["north"].append([(signed, body)])
     world.handle("east", Received("north", Entries(((signed, body),))))

@@ -208,7 +208,7 @@ def messages():
     good = [
         Hello(1, 1, s, 0, "north", 2**20, 2**25),
         Ping(),
-        Mail(s, "sums/open", 3, True, 3, b"abc", bytes(64)),
+        Mail(s, "sums/open", 3, True, 3, bytes(64), b"abc"),
         Ack(s, 3),
         End(s, 402, "south was not heard", "south"),
         Frontier((("north", 3, s),)),
@@ -220,8 +220,8 @@ def messages():
         ("one item more", b"\x92\x03\x00"),
         ("a longer spelling", b"\x91\xcc\x03"),
         ("nothing", b""),
-        ("unsigned last frame", encode(Mail(s, "a", 0, True, 1, b"x", b""))),
-        ("a name too long", encode(Mail(s, "a" * 201, 0, False, 1, b"x", b""))),
+        ("unsigned last frame", encode(Mail(s, "a", 0, True, 1, b"", b"x"))),
+        ("a name too long", encode(Mail(s, "a" * 201, 0, False, 1, b"", b"x"))),
         ("a text too long", encode(End(s, 1, "x" * 501, ""))),
     ]
     return found + [case(name, wrong(405, "south"), message=data) for name, data in spoiled]
