@@ -15,7 +15,7 @@ import msgspec
 
 from p2pmpc.errors import P2pmpcError, RemoteError
 
-__all__ = ["decode", "decode_text", "digest", "encode", "encode_text"]
+__all__ = ["decode", "decode_text", "digest", "encode", "encode_text", "parse"]
 
 T = TypeVar("T")
 _encoder = msgspec.msgpack.Encoder()
@@ -33,19 +33,31 @@ def encode(value: msgspec.Struct) -> bytes:
 
 
 def decode(
-    data: bytes,
+    data: bytes | memoryview,
     kind: type[T],
     what: str,
     member: str | None = None,
     error: type[P2pmpcError] = RemoteError,
 ) -> T:
     """Parse strictly. Raises `error` naming `what` when the bytes are not its one encoding."""
+    value = parse(data, kind, what, member, error)
+    if _encoder.encode(value) != data:
+        raise error(f"{what} is not in its one encoding", member=member)
+    return value
+
+
+def parse(
+    data: bytes | memoryview,
+    kind: type[T],
+    what: str,
+    member: str | None = None,
+    error: type[P2pmpcError] = RemoteError,
+) -> T:
+    """Any spelling of the value: the caller compares it with the one encoding. Raises `error`."""
     try:
         value: T = _decoder(kind).decode(data)  # type: ignore[arg-type]
     except (msgspec.DecodeError, ValueError) as fault:
         raise error(f"{what} cannot be read: {fault}", member=member) from None
-    if _encoder.encode(value) != data:
-        raise error(f"{what} is not in its one encoding", member=member)
     return value
 
 

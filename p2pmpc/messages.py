@@ -17,7 +17,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta, Struct
 
 from p2pmpc.address import AddressRecord
-from p2pmpc.codec import decode, digest, encode
+from p2pmpc.codec import decode, digest, encode, parse
 from p2pmpc.errors import P2pmpcError, RemoteError
 from p2pmpc.identity import Bytes32, Name
 from p2pmpc.limits import ENTRIES_BATCH_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX
@@ -48,6 +48,7 @@ __all__ = [
     "decode_message",
     "encode_message",
     "mail_claim",
+    "mail_head",
     "sentence",
 ]
 
@@ -58,6 +59,7 @@ END_TEXT_CHARS_MAX = 500  # one sentence for people
 STEP_CHARS_MAX = 200
 NUMBER_MAX = 2**48 - 1  # mails of one session to one receiver
 CODE_MAX = 999
+MAIL_BEGINS = b"\x98\x0a"  # eight items, the first the number of Mail; no other message does
 SMALL_BYTES = 8192  # own messages up to here are parsed again before they leave: microseconds
 
 MailName: TypeAlias = Annotated[
@@ -129,8 +131,8 @@ class Mail(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag
     number: Number  # counts the mails of this session to this receiver
     last: bool  # the frame that completes the mail
     total: MailTotal  # bytes of the whole mail
-    data: MailPart
     signature: MailSignature  # 64 bytes on the last frame, over mail_claim; else empty
+    data: MailPart  # at the end, so that it is written and compared without being copied
 
     def __repr__(self) -> str:
         return f"Mail({self.name}, {self.number}, <{len(self.data)} of {self.total} bytes>)"
@@ -232,16 +234,49 @@ def sentence(text: str) -> str:
     return text if len(text) <= END_TEXT_CHARS_MAX else text[: END_TEXT_CHARS_MAX - 1] + "…"
 
 
-def decode_message(data: bytes, member: str | None = None) -> Message:
-    """Parse strictly. Raises RemoteError naming `member` for anything but a listed message."""
+def mail_head(mail: Mail) -> bytes:
+    """What `encode_message` writes before a mail's data; the data follow as they are.
+
+    Raises P2pmpcError for a mail that its receiver would refuse.
+    """
+    empty = encode(Mail(mail.session, mail.name, mail.number, mail.last, mail.total,
+                        mail.signature, b""))  # fmt: skip
+    decode(empty, Mail, "an own Mail message", error=P2pmpcError)
+    return _mail_head(empty, len(mail.data))
+
+
+def _mail_head(empty: bytes, size: int) -> bytes:
+    """The encoding of a mail without data, made that of one with `size` bytes of them."""
+    for code, width in ((b"\xc4", 1), (b"\xc5", 2), (b"\xc6", 4)):
+        if size < 1 << 8 * width:
+            return b"".join((empty[:-2], code, size.to_bytes(width, "big")))
+    raise AssertionError("a frame is shorter than this")
+
+
+def decode_message(data: bytes | memoryview, member: str | None = None) -> Message:
+    """Parse strictly. Raises RemoteError naming `member` for anything but a listed message.
+
+    Nothing in the message refers to `data`, which may change afterwards.
+    """
     if len(data) > FRAME_BYTES_MAX:
         raise RemoteError(f"a frame has at most {FRAME_BYTES_MAX} bytes", member=member)
+    if data[:2] == MAIL_BEGINS:
+        return _decode_mail(data, member)
     message: Message = decode(data, Message, "a message", member)  # type: ignore[arg-type]
-    if isinstance(message, Mail):
-        _check_mail(message, member)
-    elif isinstance(message, Hello) and message.first_version > message.last_version:
+    if isinstance(message, Hello) and message.first_version > message.last_version:
         raise RemoteError("a Hello offers an empty range of versions", member=member)
     return message
+
+
+def _decode_mail(data: bytes | memoryview, member: str | None) -> Mail:
+    mail = parse(data, Mail, "a message", member)
+    empty = encode(Mail(mail.session, mail.name, mail.number, mail.last, mail.total,
+                        mail.signature, b""))  # fmt: skip
+    head = _mail_head(empty, len(mail.data))
+    if len(head) + len(mail.data) != len(data) or data[: len(head)] != head:
+        raise RemoteError("a message is not in its one encoding", member=member)
+    _check_mail(mail, member)
+    return mail
 
 
 def _check_mail(mail: Mail, member: str | None) -> None:

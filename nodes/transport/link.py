@@ -31,6 +31,7 @@ from p2pmpc.messages import (
 __all__ = ["LINK", "Link", "LinkEvent", "LinkOwner", "State", "move"]
 
 WRITE_BUFFER_MAX = 2**20  # bytes that may wait in the TLS layer before the mail is held back
+ACK_WAIT_S = 0.01  # an answer is often ready sooner, and carries the acknowledgement for nothing
 FAREWELL_S = 1.0  # how long the last bytes (Bye, Refuse) may take to leave
 
 
@@ -112,13 +113,13 @@ class LinkOwner(Protocol):
         """A message, whole and well formed; `size` are its bytes."""
 
     def link_read(self, link: Link) -> None:
-        """All messages of one read were handed over: time to acknowledge."""
+        """All messages of one read were handed over: time to think of acknowledgements."""
 
     def link_ended(self, link: Link, reason: Reason) -> None:
         """The link is closed; said once, whatever ended it."""
 
-    def next_batch(self, link: Link) -> bytes:
-        """Frames to write next; empty when there is nothing to say."""
+    def next_batch(self, link: Link) -> list[bytes | memoryview]:
+        """Frames to write next, in pieces; empty when there is nothing to say."""
 
 
 class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one's own buffer
@@ -150,6 +151,7 @@ class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one
         self._heard_at = 0.0
         self._writable = True
         self._pumping = False
+        self._later: asyncio.TimerHandle | None = None
 
     # ---- the connection ----
 
@@ -196,7 +198,7 @@ class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one
             return
         self._owner.link_read(self)
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: memoryview) -> None:
         message = decode_message(data)
         if isinstance(message, Hello):
             self._greeted(message)
@@ -242,13 +244,22 @@ class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one
             self._pumping = True
             self.loop.call_soon(self._pump)
 
+    def pump_later(self) -> None:
+        """Send what waits within ACK_WAIT_S, unless something else is sent before."""
+        if self._later is None:
+            self._later = self.loop.call_later(ACK_WAIT_S, self._pump_at_last)
+
+    def _pump_at_last(self) -> None:
+        self._later = None
+        self.pump()
+
     def _pump(self) -> None:
         self._pumping = False
         while self._writable and self.state is State.UP:
             batch = self._owner.next_batch(self)
             if not batch:
                 return
-            self._wire.write(batch)
+            self._wire.writelines(batch)
 
     def _write(self, message: Message) -> None:
         self._wire.write(frame(encode_message(message)))
@@ -299,8 +310,9 @@ class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one
             return
         self.state = move(self.state, event)
         self.reason = reason
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._later):
+            if timer is not None:
+                timer.cancel()
         self._hang_up(polite=event in POLITE)
         self.settled.set()
         self.ended.set()

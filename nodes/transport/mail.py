@@ -14,6 +14,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 from nodes.transport.reason import Reason
 from p2pmpc.errors import RemoteError
@@ -58,6 +59,7 @@ class Outbox:
     completed: int = 0  # mails below this number have left completely at least once
     turn: int = 0  # index in `waiting` of the mail being sent on this link
     offset: int = 0  # bytes of it that have been sent on this link
+    hashed: Any = None  # the hash of these bytes, while a mail is sent that is not signed yet
 
     def has_room(self, size: int) -> bool:
         """Whether a mail of this size may be put in now."""
@@ -81,7 +83,9 @@ class Outbox:
         if self.turn >= len(self.waiting):
             return None
         posted = self.waiting[self.turn]
-        chunk = posted.data[self.offset : self.offset + CHUNK]
+        chunk = memoryview(posted.data)[self.offset : self.offset + CHUNK]
+        if not posted.signature:
+            self._hash(chunk)
         self.offset += len(chunk)
         last = self.offset == len(posted.data)
         if last:
@@ -92,13 +96,19 @@ class Outbox:
             number=posted.number,
             last=last,
             total=len(posted.data),
-            data=chunk,
             signature=posted.signature if last else b"",
+            data=cast("bytes", chunk),  # a view: encoders and sockets take any buffer
         )
+
+    def _hash(self, chunk: memoryview) -> None:
+        """Chunk by chunk, while each is at hand: 32 MiB at once would hold up the whole node."""
+        if not self.offset:
+            self.hashed = hashlib.sha256()
+        self.hashed.update(chunk)
 
     def _complete(self, posted: Posted) -> None:
         if not posted.signature:
-            whole = hashlib.sha256(posted.data).digest()
+            whole = self.hashed.digest()
             claim = mail_claim(self.session, self.receiver, posted.name, posted.number, whole)
             posted.signature = self.sign(claim)
         self.completed = max(self.completed, posted.number + 1)
@@ -144,6 +154,7 @@ class Inbox:
     total: int = 0
     size: int = 0  # bytes in `parts`
     parts: list[bytes] = field(default_factory=list, repr=False)
+    hashed: Any = None  # of `parts`
 
     def break_off(self) -> None:
         """The link is gone: its unfinished mail will come again from its first byte."""
@@ -157,6 +168,7 @@ class Inbox:
         if mail.number < self.expected:
             return None
         self._check_frame(mail)
+        self.hashed.update(mail.data)
         self.parts.append(mail.data)
         self.size += len(mail.data)
         if self.size > self.total or mail.last != (self.size == self.total):
@@ -172,13 +184,14 @@ class Inbox:
             raise self._fault(Reason.MAIL_SHAPE)
         if not self.parts:
             self.name, self.total = mail.name, mail.total
+            self.hashed = hashlib.sha256()
         elif (mail.name, mail.total) != (self.name, self.total):
             raise self._fault(Reason.MAIL_SHAPE)
 
     def _whole(self, mail: Mail) -> Delivered:
         data = b"".join(self.parts)
         self.break_off()
-        whole = hashlib.sha256(data).digest()
+        whole = self.hashed.digest()
         claim = mail_claim(self.session, self.receiver, mail.name, mail.number, whole)
         if not self.check(self.sender, claim, mail.signature):
             raise self._fault(Reason.MAIL_SIGNATURE)

@@ -23,6 +23,8 @@ __all__ = ["CLOSED_MAX", "EARLY_SESSIONS_MAX", "FORGOTTEN", "Office", "Taken"]
 
 CLOSED_MAX = 4096  # sessions remembered as closed; older ones count as unknown
 EARLY_SESSIONS_MAX = 4  # a peer may be ahead of us in so many studies at once
+PRESSING_BYTES = WINDOW_BYTES // 8  # acknowledged at once: a sender must never wait for the timer
+PRESSING_MAILS = WINDOW_MAILS // 8
 FORGOTTEN = NotFound.code  # the code of an End that says "I do not know this session"
 
 
@@ -62,6 +64,8 @@ class Office:
     inboxes: dict[tuple[bytes, str], Inbox] = field(default_factory=dict)
     early: dict[tuple[bytes, str], Early] = field(default_factory=dict)
     due: dict[str, dict[bytes, int]] = field(default_factory=dict)  # acknowledgements not yet sent
+    due_bytes: Counter[str] = field(default_factory=Counter)  # of mail that these acknowledge
+    due_mails: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
 
     def open(self, session: bytes, peers: tuple[str, ...]) -> list[Delivered]:
@@ -98,13 +102,13 @@ class Office:
         inbox = self._inbox(session, peer)
         whole = inbox.take(mail)
         if inbox.expected and mail.last:
-            self._owe(session, peer, inbox.expected - 1)
+            self._owe(session, peer, inbox.expected - 1, mail.total)
         return Taken(delivered=whole)
 
     def _take_late(self, peer: str, mail: Mail) -> Taken:
         self.counts[Reason.CLOSED_SESSION] += 1
         if mail.last:
-            self._owe(mail.session, peer, mail.number)
+            self._owe(mail.session, peer, mail.number, mail.total)
         return Taken(dropped=Reason.CLOSED_SESSION)
 
     def _take_early(self, peer: str, mail: Mail, now: float) -> Taken:
@@ -130,7 +134,7 @@ class Office:
 
     def break_off(self, peer: str) -> None:
         """The link to this peer is gone: unfinished mails come again, and so do duplicates."""
-        self.due.pop(peer, None)
+        self._clear(peer)
         for (_, sender), inbox in self.inboxes.items():
             if sender == peer:
                 inbox.break_off()
@@ -143,10 +147,21 @@ class Office:
 
     def acknowledgements(self, peer: str) -> list[Ack]:
         """What is owed to this peer; owed no longer."""
+        if peer not in self.due:
+            return []
         return [
             Ack(session=session, number=number)
-            for session, number in sorted(self.due.pop(peer, {}).items())
+            for session, number in sorted(self._clear(peer).items())
         ]
+
+    def is_pressing(self, peer: str) -> bool:
+        """Whether so much is owed to this peer that it should not wait for other words."""
+        return self.due_bytes[peer] >= PRESSING_BYTES or self.due_mails[peer] >= PRESSING_MAILS
+
+    def _clear(self, peer: str) -> dict[bytes, int]:
+        self.due_bytes.pop(peer, None)
+        self.due_mails.pop(peer, None)
+        return self.due.pop(peer, {})
 
     def _inbox(self, session: bytes, peer: str) -> Inbox:
         key = (session, peer)
@@ -154,9 +169,11 @@ class Office:
             self.inboxes[key] = Inbox(session, peer, self.name, self.check)
         return self.inboxes[key]
 
-    def _owe(self, session: bytes, peer: str, number: int) -> None:
+    def _owe(self, session: bytes, peer: str, number: int, size: int = 0) -> None:
         if number >= 0:
             self.due.setdefault(peer, {})[session] = number
+            self.due_bytes[peer] += size
+            self.due_mails[peer] += 1
 
     def _forget(self, session: bytes, peer: str, reason: Reason | None) -> None:
         self.early.pop((session, peer), None)

@@ -11,17 +11,18 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nodes.transport.frames import HEAD_BYTES, frame
+from nodes.transport.frames import HEAD_BYTES, frame, frame_head
 from nodes.transport.link import Link
 from nodes.transport.mail import CHUNK, Outbox
 from nodes.transport.reason import Reason
-from p2pmpc.messages import Message, encode_message
+from p2pmpc.messages import Mail, Message, encode_message, mail_head
 
 __all__ = ["BATCH_BYTES", "CONTROLS_MAX", "CONTROL_BYTES_MAX", "LinkState", "Peer", "Traffic"]
 
 CONTROLS_MAX = 4096  # control messages that wait for a slow peer
 CONTROL_BYTES_MAX = 16 * 2**20  # and their bytes: the record of a long absence, batch by batch
-BATCH_BYTES = CHUNK  # small frames are joined up to this many bytes for one write
+BATCH_BYTES = CHUNK  # frames are handed to TLS together up to this many bytes
+JOIN_BYTES = 16 * 2**10  # pieces up to this size are joined: each is a TLS record of its own else
 
 
 @dataclass(slots=True)
@@ -66,6 +67,43 @@ class Outgoing:
 
 
 @dataclass(slots=True)
+class Batch:
+    """Pieces of frames for one write."""
+
+    whole: list[bytes | memoryview] = field(default_factory=list)  # complete pieces
+    small: list[bytes | memoryview] = field(default_factory=list)  # to be joined to one
+    small_bytes: int = 0
+
+    def add(self, piece: bytes | memoryview) -> int:
+        """Its size."""
+        if len(piece) > JOIN_BYTES:
+            self._join()
+            self.whole.append(piece)
+            return len(piece)
+        self.small.append(piece)
+        self.small_bytes += len(piece)
+        if self.small_bytes > JOIN_BYTES:
+            self._join()
+        return len(piece)
+
+    def add_mail(self, mail: Mail) -> int:
+        """One frame, its data uncopied when they are many; its size."""
+        head = mail_head(mail)
+        size = len(head) + len(mail.data)
+        return self.add(frame_head(size) + head) + self.add(mail.data)
+
+    def pieces(self) -> list[bytes | memoryview]:
+        """Everything that was added, in its order."""
+        self._join()
+        return self.whole
+
+    def _join(self) -> None:
+        if self.small:
+            self.whole.append(b"".join(self.small))
+            self.small, self.small_bytes = [], 0
+
+
+@dataclass(slots=True)
 class Peer:
     """Owned by the event loop."""
 
@@ -100,34 +138,38 @@ class Peer:
         if session not in self.turns:
             self.turns.append(session)
 
-    def next_batch(self, first: Sequence[Message]) -> bytes:
-        """Frames for one write, `first` and then about BATCH_BYTES; empty when nothing waits."""
-        batch = [frame(encode_message(message)) for message in first]
-        size = sum(len(data) for data in batch)
-        while size < BATCH_BYTES:
-            data = self._next_frame()
-            if not data:
-                break
-            batch.append(data)
-            size += len(data)
-        self.traffic.sent += size
-        return batch[0] if len(batch) == 1 else b"".join(batch)
+    def next_batch(self, first: Sequence[Message]) -> list[bytes | memoryview]:
+        """Frames for one write, `first` and then about BATCH_BYTES; empty when nothing waits.
 
-    def _next_frame(self) -> bytes:
+        Small pieces are joined; the data of a large mail are among them as they lie in memory.
+        """
+        batch, size = Batch(), 0
+        for message in first:
+            size += batch.add(frame(encode_message(message)))
+        while size < BATCH_BYTES:
+            added = self._add_frame(batch)
+            if not added:
+                break
+            size += added
+        self.traffic.sent += size
+        return batch.pieces()
+
+    def _add_frame(self, batch: Batch) -> int:
+        """The bytes of the next frame, which is in the batch now; 0 when nothing waits."""
         if self.controls:
             data = self.controls.popleft()
             self.control_bytes -= len(data)
-            return data
+            return batch.add(data)
         while self.turns:
             session = self.turns.popleft()
             outgoing = self.outgoing.get(session)
             mail = outgoing.outbox.next_frame() if outgoing else None
             if outgoing is not None and mail is not None:
                 self.turns.append(session)
-                data = frame(encode_message(mail))
-                outgoing.traffic.sent += len(data)
-                return data
-        return b""
+                size = batch.add_mail(mail)
+                outgoing.traffic.sent += size
+                return size
+        return 0
 
     def begin_link(self, link: Link, now: float) -> None:
         """A new link: every session's unacknowledged mail goes out again from its start."""

@@ -361,8 +361,10 @@ class Transport:
             self._tell(Received(peer.name, message))
 
     def link_read(self, link: Link) -> None:
-        if link.peer in self._office.due:
+        if self._office.is_pressing(link.peer):
             link.pump()
+        elif link.peer in self._office.due:
+            link.pump_later()
 
     def link_ended(self, link: Link, reason: Reason) -> None:
         self._links.discard(link)
@@ -376,10 +378,10 @@ class Transport:
         self._office.break_off(peer.name)
         self._tell(LinkDown(peer.name, reason.value, refused=False))
 
-    def next_batch(self, link: Link) -> bytes:
+    def next_batch(self, link: Link) -> list[bytes | memoryview]:
         peer = self._peers.get(link.peer)
         if peer is None or peer.link is not link:
-            return b""
+            return []
         return peer.next_batch(self._office.acknowledgements(peer.name))
 
     # ---- mail that comes in ----

@@ -54,8 +54,8 @@ ONE_OF_EACH = [
     Ping(),
     Pong(),
     Bye(),
-    Mail(S, "sums/open", 0, False, 5, b"abc", b""),
-    Mail(S, "sums/open", 0, True, 5, b"de", bytes(64)),
+    Mail(S, "sums/open", 0, False, 5, b"", b"abc"),
+    Mail(S, "sums/open", 0, True, 5, bytes(64), b"de"),
     Ack(S, 7),
     Progress(S, "comparing", ("south", "west")),
     End(S, 402, "south was not heard", "south"),
@@ -79,7 +79,7 @@ def test_each_listed_message_is_in_the_union_with_a_number_of_its_own():
 
 
 def test_mail_shows_no_data():
-    assert "secret" not in repr(Mail(S, "a", 0, False, 6, b"secret", b""))
+    assert "secret" not in repr(Mail(S, "a", 0, False, 6, b"", b"secret"))
 
 
 ONE_PAST = [
@@ -90,17 +90,17 @@ ONE_PAST = [
     Hello(1, 1, S[:31], 0, "north", 1, 1),
     Hello(1, 1, S, 0, "n" * 65, 1, 1),
     Hello(1, 1, S, EPOCH_MAX + 1, "north", 1, 1),
-    Mail(S, "", 0, False, 5, b"abc", b""),
-    Mail(S, "n" * (MAIL_NAME_CHARS_MAX + 1), 0, False, 5, b"abc", b""),
-    Mail(S, "line\nbreak", 0, False, 5, b"abc", b""),
-    Mail(S, "a", NUMBER_MAX + 1, False, 5, b"abc", b""),
-    Mail(S, "a", -1, False, 5, b"abc", b""),
-    Mail(S, "a", 0, False, MAIL_BYTES_MAX + 1, b"abc", b""),
-    Mail(S, "a", 0, False, 2, b"abc", b""),
-    Mail(S, "a", 0, True, 3, b"abc", b""),
-    Mail(S, "a", 0, True, 3, b"abc", bytes(63)),
-    Mail(S, "a", 0, False, 3, b"abc", bytes(64)),
-    Mail(S, "a", 0, True, 3, b"abc", bytes(65)),
+    Mail(S, "", 0, False, 5, b"", b"abc"),
+    Mail(S, "n" * (MAIL_NAME_CHARS_MAX + 1), 0, False, 5, b"", b"abc"),
+    Mail(S, "line\nbreak", 0, False, 5, b"", b"abc"),
+    Mail(S, "a", NUMBER_MAX + 1, False, 5, b"", b"abc"),
+    Mail(S, "a", -1, False, 5, b"", b"abc"),
+    Mail(S, "a", 0, False, MAIL_BYTES_MAX + 1, b"", b"abc"),
+    Mail(S, "a", 0, False, 2, b"", b"abc"),
+    Mail(S, "a", 0, True, 3, b"", b"abc"),
+    Mail(S, "a", 0, True, 3, bytes(63), b"abc"),
+    Mail(S, "a", 0, False, 3, bytes(64), b"abc"),
+    Mail(S, "a", 0, True, 3, bytes(65), b"abc"),
     Ack(S + b"x", 0),
     Progress(S, "x" * (STEP_CHARS_MAX + 1), ()),
     Progress(S, "", ("a",) * (MEMBERS_MAX + 1)),
@@ -127,7 +127,7 @@ def test_one_past_a_bound_is_refused_and_the_member_is_named(message):
 def test_a_node_does_not_send_what_its_peer_would_refuse():
     with pytest.raises(P2pmpcError, match="an own End message"):
         encode_message(End(S, 402, "x" * (END_TEXT_CHARS_MAX + 1), ""))
-    whole = Mail(S, "a", 0, False, MAIL_BYTES_MAX, bytes(FRAME_BYTES_MAX), b"")
+    whole = Mail(S, "a", 0, False, MAIL_BYTES_MAX, b"", bytes(FRAME_BYTES_MAX))
     with pytest.raises(P2pmpcError, match="longer than a frame"):
         encode_message(whole)
 
@@ -211,4 +211,4 @@ def test_a_mail_holds_as_much_as_a_protocols_message_and_no_more():
 
     assert MAIL_BYTES_MAX == MESSAGE_BYTES_MAX
     with pytest.raises(P2pmpcError):
-        encode_message(Mail(bytes(32), "open", 0, True, MESSAGE_BYTES_MAX + 1, b"", bytes(64)))
+        encode_message(Mail(bytes(32), "open", 0, True, MESSAGE_BYTES_MAX + 1, bytes(64), b""))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.transport.frames import FRAME_MAX, HEAD_BYTES, FrameReader, frame
+from nodes.transport.frames import FRAME_MAX, READ_BYTES, FrameReader, frame
 from nodes.transport.reason import Reason
 from p2pmpc.errors import RemoteError
 
@@ -15,7 +15,7 @@ def feed(reader, data):
         free = reader.free()
         part = data[: len(free)]
         free[: len(part)] = part
-        found += reader.received(len(part))
+        found += [bytes(message) for message in reader.received(len(part))]
         data = data[len(part) :]
     return found
 
@@ -35,7 +35,7 @@ def test_a_frame_of_the_limit_is_read_and_the_buffer_stays_as_large():
     reader = FrameReader()
     message = bytes(FRAME_MAX)
     assert feed(reader, frame(message) + frame(b"x") + frame(message)) == [message, b"x", message]
-    assert len(reader.free()) == HEAD_BYTES + FRAME_MAX
+    assert len(reader.free()) == READ_BYTES
 
 
 @pytest.mark.parametrize("length", [0, FRAME_MAX + 1, 2**32 - 1])
@@ -56,3 +56,18 @@ def test_a_frame_that_began_is_known():
 def test_no_illegal_frame_is_made(message):
     with pytest.raises(AssertionError):
         frame(message)
+
+
+def test_of_a_large_frame_exactly_the_rest_is_asked_for():
+    reader = FrameReader()
+    whole = frame(bytes(3 * READ_BYTES))
+    free = reader.free()
+    free[:] = whole[: len(free)]
+    assert reader.received(len(free)) == []
+    assert len(reader.free()) == len(whole) - READ_BYTES
+
+
+@given(st.lists(st.integers(1, 3 * READ_BYTES), max_size=5))
+def test_what_was_read_is_handed_over_before_it_is_overwritten(sizes):
+    messages = [bytes([number % 251]) * size for number, size in enumerate(sizes)]
+    assert feed(FrameReader(), b"".join(map(frame, messages))) == messages

@@ -191,7 +191,7 @@ def test_a_peer_that_pings_and_never_reads_costs_no_memory(play, add_rude):
 
 def signed_mail(rude, number=0, data=b"data", name="a", **changes):
     claim = mail_claim(SESSION, "alpha", name, number, hashlib.sha256(data).digest())
-    mail = Mail(SESSION, name, number, True, len(data), data, rude.scene.sign(rude.name)(claim))
+    mail = Mail(SESSION, name, number, True, len(data), rude.scene.sign(rude.name)(claim), data)
     return replace(mail, **changes)
 
 

@@ -8,8 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodes.transport import mail as mail_module
+from nodes.transport import office as office_module
 from nodes.transport.mail import CHUNK, MAIL_MAX, WINDOW_BYTES, WINDOW_MAILS, Inbox, Outbox
-from nodes.transport.office import CLOSED_MAX, EARLY_SESSIONS_MAX, FORGOTTEN, Office
+from nodes.transport.office import (
+    CLOSED_MAX,
+    EARLY_SESSIONS_MAX,
+    FORGOTTEN,
+    PRESSING_BYTES,
+    PRESSING_MAILS,
+    Office,
+)
 from nodes.transport.reason import Reason
 from p2pmpc.codec import encode
 from p2pmpc.errors import RemoteError
@@ -267,3 +275,39 @@ def test_mail_of_two_senders_does_not_mix(order):
         assert (delivered.peer, delivered.data) == (peer, bytes([number]))
         found.append(delivered)
     assert len(found) == len(order)
+
+
+# ---- acknowledgements that wait ----
+
+
+def test_acknowledgements_wait_until_much_is_owed(monkeypatch):
+    monkeypatch.setattr(office_module, "PRESSING_BYTES", 10)
+    monkeypatch.setattr(office_module, "PRESSING_MAILS", 4)
+    for sizes, pressing in [((9,), False), ((9, 1), True), ((0,) * 3, False), ((0,) * 4, True)]:
+        desk = office()
+        desk.open(SESSION, ("alpha",))
+        sender = outbox()
+        for size in sizes:
+            sender.put("a", bytes(size))
+        for frame in frames_of(sender):
+            desk.take("alpha", frame, 0.0)
+        assert desk.is_pressing("alpha") is pressing
+        assert not desk.is_pressing("gamma")
+        desk.acknowledgements("alpha")
+        assert not desk.is_pressing("alpha")
+
+
+def test_a_senders_window_never_waits_for_the_timer():
+    assert PRESSING_BYTES + MAIL_MAX <= WINDOW_BYTES
+    assert PRESSING_MAILS < WINDOW_MAILS
+
+
+def test_the_hash_of_a_mail_begins_again_with_its_first_byte():
+    sender, receiver = outbox(), inbox()
+    data = bytes(range(256)) * (CHUNK // 128)
+    sender.put("a", data)
+    receiver.take(sender.next_frame())
+    sender.rewind()
+    receiver.break_off()
+    *_, last = [receiver.take(frame) for frame in frames_of(sender)]
+    assert last.data == data
