@@ -42,9 +42,27 @@ def review(study: Study, resolved: Resolved, asker: str) -> tuple[tuple[str, str
 
 
 def _asks(study: Study, asker: str) -> str:
-    purpose = f', for "{study.purpose}"' if study.purpose else ""
+    purpose = f", for {_purpose(study.purpose)}" if study.purpose else ""
     question = f' The question: "{study.question}"' if study.question else ""
     return f'{asker} proposes "{study.title}"{purpose}.{question}'
+
+
+def _purpose(stated: str) -> str:
+    """A code of the Data Use Ontology in words; any other text quoted."""
+    return f"{PURPOSES[stated]} ({stated})" if stated in PURPOSES else f'"{stated}"'
+
+
+PURPOSES: Mapping[str, str] = {  # Lawson and others, Cell Genomics 2021; the ontology's own labels
+    "DUO:0000004": "research without restriction",
+    "DUO:0000006": "health, medical or biomedical research",
+    "DUO:0000007": "research on one disease",
+    "DUO:0000011": "research on the origins or ancestry of populations",
+    "DUO:0000016": "genetic studies",
+    "DUO:0000018": "use that is not for profit and not commercial",
+    "DUO:0000042": "general research",
+    "DUO:0000045": "use by organisations that are not for profit",
+    "DUO:0000046": "use that is not commercial",
+}
 
 
 def _sources(study: Study, resolved: Resolved) -> list[str]:

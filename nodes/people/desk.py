@@ -9,14 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nodes.core import effects
-from nodes.core.effects import DatasetAdded, Founded, PolicySet, Proposed
+from nodes.core.effects import (
+    DatasetAdded,
+    Decided,
+    Founded,
+    PolicySet,
+    Proposed,
+    RevokeAsked,
+    WithdrawAsked,
+)
 from nodes.engine.engine import SALT_BYTES
 from nodes.people.bundle import export_bundle
 from nodes.people.sheet import asks_me, line, sheet
 from nodes.store.datasets import Held, recall_dataset, remember_dataset
 from p2pmpc.dictionary import Dictionary
-from p2pmpc.errors import NotFound, Refused, WrongUsage
+from p2pmpc.errors import NotFound
 from p2pmpc.identity import check_card
 from p2pmpc.policy import parse_policy
 from p2pmpc.record import Consent, read_content
@@ -165,16 +172,15 @@ class Desk:
         """Sign a study as its researcher and put it on record; returns its id.
 
         expires_s  how long members may decide; None leaves it to the settings
+
+        Proposing again what waits already, after an answer that was lost, changes nothing.
         """
         proposed = Study.from_bytes(study)
-        before = self.node.core.cases.get(proposed.id)
-        if before is not None:
-            raise Refused(
-                f"this very study was proposed before: it is {before.state}",
-                next="Ask something else, or change its title to ask it again.",
-            )
-        signature = self.node.signer.sign(self.network, "study", proposed.hash)
-        self.node.take(Proposed(study, self.node.signer.public, signature))
+        case = self.node.core.cases.get(proposed.id)
+        if case is None or case.final or self.node.name not in case.proposers:
+            signature = self.node.signer.sign(self.network, "study", proposed.hash)
+            until = 0 if expires_s is None else self.node.wall_ms() + round(expires_s * 1000)
+            self.node.take(Proposed(study, self.node.signer.public, signature, until))
         return proposed.id
 
     def studies(self) -> list[dict[str, Any]]:
@@ -207,56 +213,18 @@ class Desk:
     def decide(self, study: str, approve: bool, why: str, digest: bytes) -> None:
         """This member's word on exactly the study with this hash; on record for all members.
 
-        Raises WrongUsage for another hash, Refused when nothing is to be decided here any more.
+        Raises NotFound, WrongUsage for another hash, Refused when nothing is to be decided here
+        any more or this member's own rules forbid it.
         """
-        case = self._case(study)
-        if digest != case.study.hash:
-            raise WrongUsage(
-                f"study {study[:16]} has another hash than the one that was decided on",
-                field="hash",
-                next="Read the study as it is known here, and decide on that.",
-            )
-        self._check_undecided(case)
-        self.node.take(effects.Decided(study, digest, approve, why))
-
-    def _check_undecided(self, case: Case) -> None:
-        me = self.node.name
-        if me not in case.study.parties:
-            raise Refused(
-                f"{me} takes no part in this study",
-                next=f"Its members decide: {', '.join(case.study.parties)}.",
-            )
-        if case.final or me in case.consents or me in case.refusals:
-            said = "approved" if me in case.consents else "refused"
-            done = f"{me} has {said} it" if not case.final else f"it is {case.state}"
-            raise Refused(
-                f"study {case.id[:16]} is not to be decided any more: {done}",
-                next=""
-                if case.final
-                else f"p2pmpc study revoke {case.id[:16]} takes a consent back until it opens.",
-            )
+        self.node.take(Decided(study, digest, approve, why))
 
     def withdraw(self, study: str, why: str) -> None:
         """Take back what was proposed through this member. Raises Refused for another's."""
-        case = self._case(study)
-        if case.proposer != self.node.name:
-            raise Refused(
-                f"study {study[:16]} was proposed by {case.proposer}: only they can withdraw it",
-                next=f"p2pmpc study refuse {study[:16]} or revoke ends it for this member's part.",
-            )
-        _check_open(case)
-        self.node.take(effects.WithdrawAsked(study, why))
+        self.node.take(WithdrawAsked(study, why))
 
     def revoke(self, study: str, why: str) -> None:
         """Take back this member's consent. Raises Refused without one, or when it is too late."""
-        case = self._case(study)
-        _check_open(case)
-        if self.node.name not in case.consents:
-            raise Refused(
-                f"{self.node.name} has not approved study {study[:16]}",
-                next=f"p2pmpc study refuse {study[:16]} says no to it.",
-            )
-        self.node.take(effects.RevokeAsked(study, why))
+        self.node.take(RevokeAsked(study, why))
 
     def _case(self, study: str) -> Case:
         if study not in self.node.core.cases:
@@ -304,12 +272,6 @@ class Desk:
         node = self.node
         receipts = tuple(o.receipt for _, o in sorted(node.runs.outcomes.items()) if o.receipt)
         return export_bundle(node.core.feeds, node.store, node.signer, receipts, node.wall_ms())
-
-
-def _check_open(case: Case) -> None:
-    """Raises Refused for a study that has ended."""
-    if case.final:
-        raise Refused(f"study {case.id[:16]} has ended: it is {case.state}")
 
 
 def _dataset(name: str, held: Held, fault: str) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def asks_me(core: Core, case: Case) -> bool:
 def _decisions(case: Case) -> Iterator[dict[str, Any]]:
     for member in case.study.parties:
         word = case.words.get(member)
-        decision = "not yet"
+        decision = "none" if case.final else "not yet"
         if member in case.refusals:
             decision = "refused"
         elif member in case.consents:

@@ -8,12 +8,11 @@ that this member no longer has. Parts that are large are read when they are aske
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from nodes.session.answers import answer_bytes
 from nodes.session.session import Outcome
 from nodes.store.record import RecordStore
 from p2pmpc.certificate import RECEIPT_BYTES_MAX
@@ -52,7 +51,7 @@ class Outcomes:
         """Durably, before the study is recorded as answered. Raises StoreFailed."""
         kept = Kept(
             released=outcome.released,
-            answer=b"" if outcome.answer is None else answer_bytes(outcome.answer),
+            answer=b"" if outcome.answer is None else _text(outcome.answer),
             answer_hash=outcome.answer_hash,
             receipt=outcome.receipt,
             duplicates=dict(outcome.duplicates),
@@ -92,6 +91,11 @@ class Outcomes:
         """Empty where nothing is known."""
         data = self._store.fetch(COSTS, study)
         return {} if data is None else dict(json.loads(data))
+
+
+def _text(answer: Mapping[str, Any]) -> bytes:
+    """In the order in which people read it; the receipt keeps the sorted spelling."""
+    return json.dumps(answer, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _outcome(kept: Kept) -> Outcome:

@@ -42,8 +42,8 @@ def _register_approve(group: click.Group) -> None:
             f"It waits for {waits_for(facts)}."
             if facts["waits_for"]
             else "All members have agreed; it runs now, or it has run.",
-            f"p2pmpc study show {short} follows it; "
-            f"p2pmpc study revoke {short} takes your consent back while nothing has opened.",
+            f"p2pmpc study show {short} --wait follows it.",
+            f"Until it opens, p2pmpc study revoke {short} takes your consent back.",
         )
         return Reply("study approve", facts, lines)
 

@@ -60,15 +60,23 @@ class Reader:
         except P2pmpcError:
             return
 
-    def study(self, content: Any) -> str:
-        """The study that an entry is about, by its title where that is known."""
+    def study_id(self, content: Any) -> str:
+        """The id of the study that an entry is about; empty where none is known."""
+        if isinstance(content, StudyNote):
+            return _id_of(content)
         study = getattr(content, "study", "")
-        if not isinstance(study, str) or not study:
-            study = self.sessions.get(getattr(content, "session", b""), "")
-        if not study:
-            return "a study"
+        if isinstance(study, str) and study:
+            return study
+        return self.sessions.get(getattr(content, "session", b""), "")
+
+    def study(self, content: Any) -> str:
+        """The study that an entry is about: its title, with the id where two are called alike."""
+        study = self.study_id(content)
         title = self.titles.get(study)
-        return f"study {study[:SHORT]}" if title is None else f"{title!r} ({study[:SHORT]})"
+        if title is None:
+            return f"study {study[:SHORT]}" if study else "a study"
+        alike = sum(one == title for one in self.titles.values()) > 1
+        return f"{title!r} ({study[:SHORT]})" if alike else repr(title)
 
     def says(self, signed: SignedEntry, body: Body | None) -> str:
         """One line: what the author said by this entry."""
@@ -85,7 +93,7 @@ class Reader:
 
 
 def read_entry(reader: Reader, signed: SignedEntry, body: Body | None) -> dict[str, Any]:
-    """An entry for people and programs: author, seq, lamport, time, kind, hash, says."""
+    """An entry for people and programs: author, number, time, kind, study, words."""
     entry = signed.read()
     moment = datetime.fromtimestamp(entry.unix_ms / 1000, UTC)
     return {
@@ -95,8 +103,16 @@ def read_entry(reader: Reader, signed: SignedEntry, body: Body | None) -> dict[s
         "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "kind": entry.kind,
         "hash": entry_hash(signed).hex(),
+        "study": reader.study_id(_content(signed, body)),
         "says": reader.says(signed, body),
     }
+
+
+def _id_of(note: StudyNote) -> str:
+    try:
+        return Study.from_bytes(note.study).id
+    except P2pmpcError:
+        return ""
 
 
 def _content(signed: SignedEntry, body: Body | None) -> Content | None:
@@ -155,11 +171,11 @@ def _revocation(reader: Reader, content: Any) -> str:
 
 def _ready(reader: Reader, content: Any) -> str:
     attempt = f", attempt {content.attempt}" if content.attempt > 1 else ""
-    return f"is ready to compute {reader.study(content)}{attempt}: its rows are fixed from here on"
+    return f"is ready to compute {reader.study(content)}{attempt}; its rows for it are fixed"
 
 
 def _checked(reader: Reader, content: Any) -> str:
-    return f"has compared with the others all that was said while computing {reader.study(content)}"
+    return f"has compared with the others what was said while computing {reader.study(content)}"
 
 
 def _release(reader: Reader, content: Any) -> str:
@@ -167,7 +183,7 @@ def _release(reader: Reader, content: Any) -> str:
 
 
 def _released(reader: Reader, content: Any) -> str:
-    return f"holds every member's signature: {reader.study(content)} opens to its recipients"
+    return f"holds all signatures: {reader.study(content)} opens to its recipients"
 
 
 def _answered(reader: Reader, content: Any) -> str:

@@ -12,7 +12,7 @@ from p2pmpc.bundle import Bundle, open_bundle
 from p2pmpc.cli.commands import spoken
 from p2pmpc.cli.entries import Reader, read_entry
 from p2pmpc.cli.home import node_option
-from p2pmpc.cli.member import own_node
+from p2pmpc.cli.member import is_id, own_node
 from p2pmpc.cli.output import Reply, Table
 from p2pmpc.errors import WrongUsage
 from p2pmpc.folder import read_bytes, write_atomically
@@ -41,6 +41,8 @@ def _register_show(group: click.Group) -> None:
     @node_option
     def show(file: Path | None, study: str | None, node: Path | None) -> Reply:
         data = own_node(node).export_log() if file is None else read_bytes(file, "a log bundle")
+        if study is not None and not is_id(study):
+            raise WrongUsage(f"{study!r} is no study's id", next="p2pmpc study list shows the ids.")
         return _shown(open_bundle(data), study)
 
 
@@ -49,7 +51,7 @@ def _shown(bundle: Bundle, study: str | None) -> Reply:
     reader = Reader.of(filed)
     entries = [read_entry(reader, signed, body) for signed, body in filed]
     if study is not None:
-        entries = [one for one in entries if study[:16] in one["says"]]
+        entries = [one for one in entries if one["study"].startswith(study)]
     entries.sort(key=lambda one: (one["lamport"], one["author"]))
     data: dict[str, Any] = {
         "exporter": bundle.exporter,

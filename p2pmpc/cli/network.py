@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,6 +19,7 @@ from p2pmpc.roster import Roster
 
 __all__ = ["register"]
 
+DIAL_S = 10.0  # a link that is down for less may still be coming up
 COMPARE = "Compare these fingerprints with each member by voice, not by the way the file came."
 
 
@@ -125,18 +127,24 @@ def _register_members(group: click.Group) -> None:
             [one["name"], one["fingerprint"], one["address"], one["link"], _since(one["since_s"])]
             for one in found["members"]
         ]
-        away = [one["name"] for one in found["members"] if one["link"] not in {"up", "this node"}]
         columns = ("member", "fingerprint", "address", "link", "since")
-        lines: list[str | Table] = [
-            f"network {found['title']!r}, {len(rows)} members",
-            Table("", columns, rows),
-        ]
-        if away:
-            lines.append(
-                f"Not linked: {', '.join(away)}. Do their nodes run, and have they joined by the "
-                "same file? p2pmpc node doctor looks for what is in the way."
-            )
+        head = f"network {found['title']!r}, {len(rows)} members"
+        lines: list[str | Table] = [head, Table("", columns, rows), *_away(found["members"])]
         return Reply("network members", found, lines)
+
+
+def _away(members: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What to do about members that are not linked; a link may take a moment to come up."""
+    away = [one for one in members if one["link"] not in {"up", "this node"}]
+    fresh = [one["name"] for one in away if one["since_s"] < DIAL_S]
+    late = [one["name"] for one in away if one["since_s"] >= DIAL_S]
+    if fresh:
+        yield f"{', '.join(fresh)}: being dialled; look again in a moment."
+    if late:
+        yield (
+            f"Not linked: {', '.join(late)}. Do their nodes run, and have they joined by the same "
+            "file? p2pmpc node doctor looks for what is in the way."
+        )
 
 
 def _since(seconds: object) -> str:

@@ -209,6 +209,7 @@ def _drawn(table: Table) -> Any:
         box=None,
         pad_edge=False,
         title_style="bold",
+        show_header=any(table.columns),
     )
     for place, name in enumerate(table.columns):
         numeric = _numeric(table, place)

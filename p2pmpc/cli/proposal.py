@@ -146,16 +146,22 @@ def _shown(facts: Mapping[str, Any]) -> Iterator[str | Table]:
     yield Table("Decisions", ("member", "decision", "reason", "when"), rows)
     yield ""
     if facts["ended"]:
-        yield f"It ended: {facts['ended']['message']}"
+        yield f"It ended. {_blame(facts['ended'])}{facts['ended']['message']}"
         if facts["ended"]["next"]:
             yield str(facts["ended"]["next"])
     yield from _hints(facts)
 
 
+def _blame(ended: Mapping[str, Any]) -> str:
+    """The member that ended it, where the sentence does not begin by naming it."""
+    member = str(ended["where"].get("member", ""))
+    return f"{member}: " if member and member not in ended["message"] else ""
+
+
 def _hints(facts: Mapping[str, Any]) -> Iterator[str]:
     short = facts["study"][:SHORT]
     if facts["asks_me"]:
-        yield "Your organisation decides:" + _until(facts).replace(", until", " until")
+        yield f"Your organisation decides{_until(facts)}:"
         yield f'  p2pmpc study approve {short} --why "..." --hash {facts["hash"]}'
         yield f'  p2pmpc study refuse {short} --why "..."'
     elif facts["waits_for"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,9 @@ __all__ = ["TEMPLATE", "register"]
 TEMPLATE = """\
 [study]
 title = "{title}"
-purpose = "DUO:0000007"                 # a Data Use Ontology code, or free text
-question = "What is to be found out?"
-# recipients = ["{first}"]              # members who may open the answer; default: all parties
+purpose = "DUO:0000042"                 # a Data Use Ontology code, or free text
+question = "{question}"
+{recipients}
 
 [data.patients]                         # an alias
 dataset = "{dataset}"                   # the name in the members' catalogues
@@ -60,22 +61,45 @@ def _register_new(group: click.Group) -> None:
     @click.option("--title", default="A joint study", show_default=True)
     @click.option("--dataset", default="lung", show_default=True, help="the data set's name")
     @click.option("--member", "members", multiple=True, help="a member; give at least two")
-    def new(file: Path, title: str, dataset: str, members: Sequence[str]) -> Reply:
+    @click.option("--question", default="What is to be found out?", help="what you want to know")
+    @click.option(
+        "--recipient", "recipients", multiple=True, help="a member who may open the answer"
+    )
+    def new(
+        file: Path,
+        title: str,
+        dataset: str,
+        members: Sequence[str],
+        question: str,
+        recipients: Sequence[str],
+    ) -> Reply:
         names = tuple(members) or ("north", "south")
         if file.exists():
             raise WrongUsage(
                 f"{file} exists already", file=str(file), next="Choose another name, or remove it."
             )
         text = TEMPLATE.format(
-            title=title.replace("\\", "\\\\").replace('"', '\\"'),
+            title=_quoted(title),
+            question=_quoted(question),
             dataset=dataset,
-            first=names[0],
+            recipients=_recipients(recipients, names[0]),
             members=", ".join(f'"{name}"' for name in names),
         )
         study = parse_study(text, str(file))
         write_atomically(file, text.encode())
         lines = (f"{file} is written", f"p2pmpc study check {file} checks it after you edit it.")
         return Reply("study new", {"file": str(file), "study": study.id}, lines)
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _recipients(chosen: Sequence[str], first: str) -> str:
+    """The line of the template; where nobody is chosen, as a remark on how to choose."""
+    if not chosen:
+        return f'# recipients = ["{first}"]              # who may open the answer; default: all'
+    return f"recipients = [{', '.join(json.dumps(name) for name in chosen)}]"
 
 
 def _register_check(group: click.Group) -> None:

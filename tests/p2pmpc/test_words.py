@@ -65,7 +65,9 @@ def under(heading):
 
 
 def test_who_asks_what_and_where_it_comes_from():
-    assert under("asks") == ['Dr Example at north proposes "Age by sex", for "DUO:0000007".']
+    assert under("asks") == [
+        'Dr Example at north proposes "Age by sex", for research on one disease (DUO:0000007).'
+    ]
     assert under("of") == [
         "lung at north and south, only rows where age >= 40",
         "lung at lab",
