@@ -17,12 +17,13 @@ __all__ = ["Chance"]
 
 T = TypeVar("T")
 BLOCK = 4096  # numbers drawn at once: a single draw costs thirty times as much
+BYTES = 256  # the same for bytes
 
 
 class Chance:
     """A stream of draws, the same for the same seed and label on every machine."""
 
-    __slots__ = ("_block", "_generator", "_label", "_next", "_seed")
+    __slots__ = ("_block", "_generator", "_label", "_next", "_seed", "_text")
 
     def __init__(self, seed: int, label: str) -> None:
         self._seed, self._label = seed, label
@@ -30,6 +31,7 @@ class Chance:
         self._generator = np.random.Generator(np.random.PCG64(int.from_bytes(start, "big")))
         self._block: list[float] = []
         self._next = 0
+        self._text = b""
 
     def __repr__(self) -> str:
         return f"Chance({self._seed}, {self._label!r})"
@@ -65,4 +67,7 @@ class Chance:
 
     def bytes(self, count: int) -> bytes:
         """As many bytes as a simulated key, salt or card needs."""
-        return self._generator.bytes(count)
+        if len(self._text) < count:
+            self._text += self._generator.bytes(max(count, BYTES))
+        found, self._text = self._text[:count], self._text[count:]
+        return found

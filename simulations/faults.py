@@ -4,7 +4,8 @@
     delay      messages on some links take up to many times as long, and overtake each other
     cut        some links break and come back
     partition  a group of nodes is cut off from all others
-    crash      a node's process dies, at rest or between two steps of a commit, and starts again
+    crash      a node's process dies, at rest or between two steps of a commit, and starts again at
+               another address
 
 A link under TCP loses nothing while it is up; `loss` and overtaking are harsher than that on
 purpose. Every fault ends before the network heals, and after that everything must finish.
@@ -13,7 +14,7 @@ purpose. Every fault ends before the network heals, and after that everything mu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from simulations.chance import Chance
@@ -21,18 +22,19 @@ from simulations.chance import Chance
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["CRASH_POINTS", "KINDS", "Fault", "draw_faults"]
+__all__ = ["CRASH_POINTS", "FAULTS_MAX", "KINDS", "Fault", "draw_faults"]
 
 CRASH_POINTS = ("at rest", "before the store", "after the store")
 KINDS = ("loss", "delay", "cut", "partition", "crash")
 EXISTS = 0.7  # the chance of each kind to exist in a run
 BURSTS = (1, 4)  # how many faults of a kind that exists; crashes grow with the network
+FAULTS_MAX = 1000  # of one kind: more is a slip of the finger
 LASTS = (0.02, 0.25)  # of the time until the network heals
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault, from `begin_us` to before `end_us`.
+    """One fault, from `begin_us` to before `end_us`; `number` names it among those drawn.
 
     nodes   who is cut off or crashes;  links  what is lossy, slow or cut
     amount  the share lost, or the factor of delay;  point  where a crash strikes
@@ -45,23 +47,38 @@ class Fault:
     links: tuple[tuple[int, int], ...] = ()
     amount: float = 0.0
     point: str = ""
+    number: int = -1
 
     def to_json(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if value}
+        return {key: value for key, value in asdict(self).items() if value or key == "number"}
 
 
-def draw_faults(graph: nx.Graph[int], heal_us: int, chance: Chance) -> tuple[Fault, ...]:
-    """All faults of one run, by time. The same graph, time and chance draw the same faults."""
+def draw_faults(
+    graph: nx.Graph[int],
+    heal_us: int,
+    wanted: Mapping[str, int] | None,
+    spared: frozenset[int],
+    chance: Chance,
+) -> tuple[Fault, ...]:
+    """All faults of one run, by time. The same arguments draw the same faults.
+
+    wanted  kind -> how many, -1 for as many as are drawn; None draws which kinds exist as well
+    spared  nodes that do not crash: a liar is trouble enough
+    """
     found: list[Fault] = []
     for kind in KINDS:
         stream = chance.fork(kind)
-        if not stream.happens(EXISTS):
-            continue
+        exists = stream.happens(EXISTS) if wanted is None else kind in wanted
         count = BURSTS[0] + stream.below(BURSTS[1])
         if kind == "crash":
             count += len(graph) // 25
-        found += [_fault(kind, graph, heal_us, stream) for _ in range(count)]
-    return tuple(sorted(found, key=lambda fault: (fault.begin_us, fault.end_us, fault.kind)))
+        if wanted is not None and wanted.get(kind, -1) >= 0:
+            count = wanted[kind]
+        if exists:
+            found += [_fault(kind, graph, heal_us, stream) for _ in range(count)]
+    kept = [one for one in found if one.kind != "crash" or not spared & set(one.nodes)]
+    ordered = sorted(kept, key=lambda fault: (fault.begin_us, fault.end_us, fault.kind))
+    return tuple(replace(fault, number=number) for number, fault in enumerate(ordered))
 
 
 def _fault(kind: str, graph: nx.Graph[int], heal_us: int, chance: Chance) -> Fault:

@@ -14,10 +14,10 @@ from nacl.bindings import crypto_scalarmult_base
 from nodes.core.effects import Effect
 from nodes.core.feeds import Feeds, Known
 from nodes.core.node import Core
+from nodes.store.roster import recall_roster
+from p2pmpc.address import AddressRecord
 from p2pmpc.identity import SecretKeys, Signer, make_card
 from p2pmpc.policy import Policy
-from p2pmpc.record import Genesis, read_content
-from p2pmpc.roster import Roster, read_roster
 from p2pmpc.settings import Settings
 from simulations.chance import Chance
 from simulations.memory import MemoryStore, Volume
@@ -40,11 +40,15 @@ class Inhabitant:
     store: MemoryStore
     reading: SharedReading
     randomness: Callable[[int], bytes]
+    seeds: tuple[int, ...]
     core: Core | None = None
+    address: str = ""  # where this process listens
     life: int = 0
     armed: str = ""  # the point at which this process is to die
+    seeks: bool = False  # it will dial whom it has no link to
     sees: dict[int, int] = field(default_factory=dict)  # peer -> connection that it knows of
     timers: dict[str, int] = field(default_factory=dict)  # name -> which setting of it counts
+    overheard: dict[str, AddressRecord] = field(default_factory=dict)  # by a liar, to replay
     bytes_sent: int = 0
 
     def begin(self) -> Core:
@@ -56,7 +60,7 @@ class Inhabitant:
         """The process dies with all that it had not stored."""
         self.core, self.armed = None, ""
         self.life += 1
-        self.sees, self.timers = {}, {}
+        self.sees, self.timers, self.seeks = {}, {}, False
 
     def begin_again(self, now_ms: int) -> list[Effect]:
         """A new process on the old record; returns what its core does first."""
@@ -64,7 +68,7 @@ class Inhabitant:
         stored = self.store.in_causal_order()
         if not stored:
             return []
-        core.feeds.roster = self._roster()
+        core.feeds.roster = recall_roster(self.store)
         core.feeds.heads = self.store.heads()
         return core.restore(now_ms, [self._known(volume) for volume in stored])
 
@@ -80,13 +84,6 @@ class Inhabitant:
             self.policy,
         )
 
-    def _roster(self) -> Roster:
-        (genesis, body) = self.store.entries(self.name, 0, 0)[0]
-        assert body is not None, "an author holds its own bodies"
-        content = read_content(genesis.read().kind, body)
-        assert isinstance(content, Genesis)
-        return read_roster(content.roster)
-
     def _known(self, volume: Volume) -> Known:
         body = self.store.body_of(volume)
         content = self.reading.content(volume.entry, body) if body is not None else None
@@ -99,19 +96,26 @@ def make_key_pair(secret: bytes) -> tuple[bytes, bytes]:
 
 
 def settle(
-    index: int, name: str, network: int, policy: Policy, reading: SharedReading, chance: Chance
+    index: int,
+    name: str,
+    network: int,
+    policy: Policy,
+    reading: SharedReading,
+    seeds: tuple[int, ...],
+    chance: Chance,
 ) -> Inhabitant:
-    """A node that has keys and a card, and has not been started."""
+    """A node that has keys and a card, and has not been started. Its card says no address."""
     keys = SecretKeys(chance.bytes(32), chance.bytes(32), chance.bytes(32))
     return Inhabitant(
         index=index,
         name=name,
         network=network,
         signer=Signer(keys.log_seed),
-        card=make_card(name, keys, name.encode(), "127.0.0.1:1"),
-        settings=Settings(name=name),
+        card=make_card(name, keys, name.encode(), ""),
+        settings=Settings(name=name, sessions=1),
         policy=policy,
         store=MemoryStore(reading.library),
         reading=reading,
         randomness=chance.bytes,
+        seeds=seeds,
     )

@@ -32,16 +32,32 @@ class Volume:
 class Library:
     """Entries by their bytes, bodies by their hash: each parsed once."""
 
-    volumes: dict[bytes, Volume] = field(default_factory=dict)
+    volumes: dict[tuple[bytes, bytes], Volume] = field(default_factory=dict)
     bodies: dict[bytes, Body] = field(default_factory=dict)
+    reads: dict[tuple[bytes, bytes], tuple[tuple[str, int, bytes], ...]] = field(
+        default_factory=dict
+    )
 
     def volume(self, signed: SignedEntry) -> Volume:
         """Raises LogError for bytes that are no entry."""
-        found = self.volumes.get(signed.entry)
+        key = (signed.entry, signed.signature)
+        found = self.volumes.get(key)
         if found is None:
             entry, name = signed.read(), entry_hash(signed)
             found = Volume(signed, entry, name, Head(entry.seq, name, entry.lamport))
-            self.volumes[signed.entry] = found
+            self.volumes[key] = found
+        return found
+
+    def newly_read(
+        self, volume: Volume, before: Volume | None
+    ) -> tuple[tuple[str, int, bytes], ...]:
+        """Heads of an entry that the one before it did not have: compared once for the world."""
+        key = (volume.hash, b"" if before is None else before.hash)
+        found = self.reads.get(key)
+        if found is None:
+            known = set() if before is None else set(before.entry.heads)
+            found = tuple(head for head in volume.entry.heads if head not in known)
+            self.reads[key] = found
         return found
 
     def body(self, entry: Entry, body: Body) -> Body:
@@ -59,11 +75,12 @@ class Library:
 class MemoryStore:
     """One node's record: feeds in order, all of a batch or none of it."""
 
-    __slots__ = ("_feeds", "_library", "_withheld")
+    __slots__ = ("_feeds", "_library", "_notes", "_withheld")
 
     def __init__(self, library: Library) -> None:
         self._library = library
         self._feeds: dict[str, list[Volume]] = {}
+        self._notes: dict[str, bytes] = {}
         self._withheld: set[bytes] = set()  # entries that came without their body
 
     def __repr__(self) -> str:
@@ -132,6 +149,16 @@ class MemoryStore:
         feed = self._feeds.get(volume.entry.author, ())
         return volume.entry.seq < len(feed) and feed[volume.entry.seq] is volume
 
+    def newly_read(self, volume: Volume) -> tuple[tuple[str, int, bytes], ...]:
+        """The heads of a stored entry that its author's entry before did not have."""
+        feed, seq = self._feeds[volume.entry.author], volume.entry.seq
+        return self._library.newly_read(volume, feed[seq - 1] if seq else None)
+
+    def behind(self, heads: Sequence[tuple[str, int, bytes]]) -> list[str]:
+        """Authors of whom less is stored than these heads say."""
+        feeds = self._feeds
+        return [a for a, seq, _ in heads if len(feeds.get(a, ())) <= seq]
+
     def entries(self, author: str, first: int, last: int) -> list[tuple[SignedEntry, Body | None]]:
         """Entries first..last, both included, as far as they are stored, in order."""
         found = self._feeds.get(author, [])[max(0, first) : last + 1]
@@ -157,6 +184,14 @@ class MemoryStore:
         if volume.hash in self._withheld:
             return None
         return self._library.bodies.get(volume.entry.body_hash)
+
+    def remember(self, key: str, value: bytes) -> None:
+        """Keep a small value in place of the one before."""
+        self._notes[key] = value
+
+    def recall(self, key: str) -> bytes | None:
+        """What was remembered under the key last."""
+        return self._notes.get(key)
 
     def close(self) -> None:
         """Nothing to give back; here because the store on disk has it."""

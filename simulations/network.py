@@ -1,8 +1,9 @@
 """The links between simulated nodes: up or down, slow, lossy; and what a message weighs.
 
-A link is up while both ends live and no fault cuts it. Every time it comes up it is another
-connection: what was on its way over the one before is lost. Both ends notice a change a little
-later, each in its own time, and what they send before they notice is lost as well.
+A link is free while both ends live and no fault cuts it, and up once one end has dialled the other
+through it (`simulations/dialling`). Every time it comes up it is another connection: what was on
+its way over the one before is lost. Both ends notice a change a little later, each in its own time,
+and what they send before they notice is lost as well.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from p2pmpc.messages import Entries, Frontier, Message, encode_message
+from p2pmpc.messages import Address, Entries, Frontier, Message, encode_message
 from simulations.chance import Chance
 from simulations.faults import Fault
 from simulations.topologies import latency_us
@@ -20,11 +21,13 @@ from simulations.topologies import latency_us
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["Link", "Links", "weigh"]
+__all__ = ["Link", "Links", "Weights", "weigh"]
 
 JITTER = 0.3  # of the latency
 BYTES_A_SECOND = 12_500_000  # 100 Mbit/s
 HEADER_BYTES = 4  # a frame's length
+ADDRESS_BYTES = 123  # of a record beside its texts: network, signature, two times, lengths
+WEIGHTS_KEPT = 8192  # about a network's frontiers
 NOWHERE = 0  # the number of no connection
 
 
@@ -34,6 +37,7 @@ class Link:
 
     latency_us: int
     connection: int = NOWHERE  # of the present or the last one
+    free: bool = False
     up: bool = False
     cuts: int = 0
     losses: list[float] = field(default_factory=list)
@@ -60,16 +64,20 @@ class Links:
         return self.links[(first, second) if first < second else (second, first)]
 
     def refresh(self, edges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Bring links up or down as lives and cuts are now; returns those that changed."""
+        """Lives and cuts have changed; returns the links that broke or that may be dialled now."""
         changed = []
         for first, second in edges:
             link = self.between(first, second)
-            up = self.alive[first] and self.alive[second] and not link.cuts
-            if up != link.up:
-                link.up = up
-                link.connection += up
+            free = self.alive[first] and self.alive[second] and not link.cuts
+            if free != link.free:
+                link.free, link.up = free, link.up and free
                 changed.append((first, second))
         return changed
+
+    def connect(self, link: Link) -> None:
+        """One end has reached the other."""
+        link.up = True
+        link.connection += 1
 
     def of_node(self, node: int) -> list[tuple[int, int]]:
         return [(node, peer) for peer in self.neighbours[node]]
@@ -112,10 +120,30 @@ class Links:
         return wanted <= seen
 
 
+@dataclass(slots=True)
+class Weights:
+    """The bytes of messages' frames. A frontier is often sent many times before it changes."""
+
+    last: dict[int, tuple[Frontier, int]] = field(default_factory=dict)
+
+    def of(self, message: Message) -> int:
+        if not isinstance(message, Frontier):
+            return weigh(message)
+        found = self.last.get(id(message))
+        if found is None or found[0] is not message:
+            if len(self.last) >= WEIGHTS_KEPT:
+                self.last.clear()
+            found = self.last[id(message)] = (message, weigh(message))
+        return found[1]
+
+
 def weigh(message: Message) -> int:
     """About the bytes of a message's frame without encoding it: large worlds send millions."""
     if isinstance(message, Frontier):
         return HEADER_BYTES + 5 + sum(38 + len(author) for author, _, _ in message.heads)
+    if isinstance(message, Address):
+        sizes = (len(r.name) + len(r.address) for r in message.records)
+        return HEADER_BYTES + 5 + sum(sizes) + ADDRESS_BYTES * len(message.records)
     if not isinstance(message, Entries):
         return HEADER_BYTES + len(encode_message(message))
     size = HEADER_BYTES + 5

@@ -1,85 +1,60 @@
-"""What one simulated run is to be: its size, its network, its studies, and what goes wrong in it.
+"""What one simulated run is to be: its networks, its studies, and what goes wrong in it.
 
-Everything follows from the seed. A roster holds at most 256 members; larger worlds are several
-networks side by side under one clock, each with a topology of its own.
+Everything follows from the scenario's seed. A roster holds at most 256 members; larger worlds are
+several networks side by side under one clock, each with a topology of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from p2pmpc.dictionary import Column, Dictionary
-from p2pmpc.errors import WrongUsage
 from p2pmpc.roster import MEMBERS_MAX
-from p2pmpc.study import Study, parse_study
 from simulations.chance import Chance
+from simulations.errands import Errand, draw_errand
 from simulations.faults import Fault, draw_faults
-from simulations.topologies import TOPOLOGIES, draw_topology
+from simulations.scenario import Scenario
+from simulations.topologies import draw_topology
 
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = [
-    "EXACT_NODES_MAX",
-    "MINUTES_MAX",
-    "NODES_MAX",
-    "STUDIES_MAX",
-    "Errand",
-    "Plan",
-    "dictionary",
-    "draw_plan",
-]
+__all__ = ["EXACT_NODES_MAX", "Plan", "dictionary", "draw_plan", "member_name"]
 
-NODES_MAX = 4096  # sixteen full networks: about 4 GB and an hour
 EXACT_NODES_MAX = 50  # up to here every message is encoded and parsed as on the wire
-MINUTES_MAX = 1440  # a day of virtual time
-STUDIES_MAX = 1000  # each is read by every member
 HEALED = 0.5  # of the run: faults end by then
-ASKED = (0.03, 0.45)  # of the run: when studies are proposed
 REACH = 2  # links between a study's centre and its parties
-PARTIES = (2, 5)
-
-STUDY = """
-[study]
-title = "Simulated study {number}"
-purpose = "DUO:0000007"
-question = "How many persons are there?"
-recipients = [{recipients}]
-[data.patients]
-dataset = "lung"
-members = [{members}]
-[[statistic]]
-name = "n"
-kind = "count"
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """A study and where and when it is handed in. `passes` is what its thresholds will say."""
-
-    study: Study
-    node: int
-    network: int
-    at_us: int
-    compute_us: int
-    passes: bool
+CONTENDS = 3  # every so many studies, one shares its parties and its time with the one before
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """One run. The same plan runs the same everywhere; `without` is for shrinking."""
+    """One run. The same plan runs the same everywhere; `with_faults` is for shrinking."""
 
-    seed: int
-    nodes: int
-    topology: str
-    minutes: float
+    scenario: Scenario
     networks: tuple[range, ...]
     graph: nx.Graph[int]
+    liars: tuple[int, ...]
     errands: tuple[Errand, ...]
     faults: tuple[Fault, ...]
+
+    @property
+    def nodes(self) -> int:
+        return self.scenario.nodes
+
+    @property
+    def seed(self) -> int:
+        return self.scenario.seed
+
+    @property
+    def topology(self) -> str:
+        return self.scenario.topology
+
+    @property
+    def minutes(self) -> float:
+        return self.scenario.minutes
 
     @property
     def fidelity(self) -> str:
@@ -87,7 +62,7 @@ class Plan:
 
     @property
     def end_us(self) -> int:
-        return int(self.minutes * 60_000_000)
+        return int(self.scenario.minutes * 60_000_000)
 
     @property
     def heal_us(self) -> int:
@@ -96,17 +71,15 @@ class Plan:
     def network_of(self, node: int) -> int:
         return next(place for place, inside in enumerate(self.networks) if node in inside)
 
+    def honest(self, network: int) -> list[int]:
+        """The nodes of a network that do not lie, sorted."""
+        liars = set(self.liars)
+        return [node for node in self.networks[network] if node not in liars]
+
     def with_faults(self, faults: tuple[Fault, ...]) -> Plan:
-        return Plan(
-            self.seed,
-            self.nodes,
-            self.topology,
-            self.minutes,
-            self.networks,
-            self.graph,
-            self.errands,
-            faults,
-        )
+        """The same run where only these go wrong."""
+        only = tuple(sorted(fault.number for fault in faults))
+        return replace(self, faults=faults, scenario=replace(self.scenario, only=only))
 
 
 def member_name(node: int) -> str:
@@ -127,32 +100,22 @@ def dictionary() -> Dictionary:
     return Dictionary(name="lung", unit="person", columns=(age,))
 
 
-def draw_plan(nodes: int, seed: int, topology: str, minutes: float, studies: int) -> Plan:
-    """Draw a run from its seed. Raises WrongUsage for a number out of its bounds."""
-    _check("--nodes", nodes, 2, NODES_MAX)
-    _check("--minutes", minutes, 1, MINUTES_MAX)
-    _check("--studies", studies, 0, STUDIES_MAX)
-    _check("--seed", seed, 0, 2**63 - 1)
-    if topology not in TOPOLOGIES:
-        raise WrongUsage(
-            f"there is no topology {topology!r}",
-            field="--topology",
-            next=f"Use one of {', '.join(sorted(TOPOLOGIES))}.",
-        )
-    chance = Chance(seed, "plan")
-    networks = _networks(nodes)
-    graph = _graph(networks, topology, chance.fork("topology"))
-    plan = Plan(seed, nodes, topology, minutes, networks, graph, (), ())
-    faults = draw_faults(graph, plan.heal_us, chance.fork("faults"))
-    errands = tuple(
-        _errand(plan, number, chance.fork(f"study {number}")) for number in range(studies)
-    )
-    return Plan(seed, nodes, topology, minutes, networks, graph, errands, faults)
+def draw_plan(scenario: Scenario) -> Plan:
+    """Draw a run from its scenario."""
+    chance = Chance(scenario.seed, "plan")
+    networks = _networks(scenario.nodes)
+    graph = _graph(networks, scenario.topology, chance.fork("topology"))
+    liars = tuple(sorted(chance.fork("liars").some(range(scenario.nodes), scenario.liars)))
+    bare = Plan(scenario, networks, graph, liars, (), ())
+    errands = tuple(_errand(bare, number, chance) for number in range(scenario.studies))
+    return replace(bare, errands=errands, faults=_faults(bare, chance.fork("faults")))
 
 
-def _check(field: str, value: float, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise WrongUsage(f"{field} must be from {least} to {most}, not {value:g}", field=field)
+def _faults(plan: Plan, chance: Chance) -> tuple[Fault, ...]:
+    scenario = plan.scenario
+    wanted = None if scenario.faults is None else dict(scenario.faults)
+    drawn = draw_faults(plan.graph, plan.heal_us, wanted, frozenset(plan.liars), chance)
+    return tuple(one for one in drawn if scenario.only is None or one.number in scenario.only)
 
 
 def _networks(nodes: int) -> tuple[range, ...]:
@@ -180,22 +143,14 @@ def _errand(plan: Plan, number: int, chance: Chance) -> Errand:
     """A study among nodes near a drawn one, which need not be a party itself."""
     import networkx as nx
 
-    network = number % len(plan.networks)
-    centre = chance.pick(plan.networks[network])
-    near = sorted(nx.single_source_shortest_path_length(plan.graph, centre, cutoff=REACH))
-    count = PARTIES[0] + chance.below(PARTIES[1] - PARTIES[0] + 1)
-    parties = sorted(member_name(node) for node in chance.some(near, count))
-    recipients = parties if chance.happens(0.5) else [chance.pick(parties)]
-    text = STUDY.format(number=number, recipients=_quoted(recipients), members=_quoted(parties))
-    return Errand(
-        study=parse_study(text, "a simulated study"),
-        node=centre,
-        network=network,
-        at_us=int(chance.between(*ASKED) * plan.end_us),
-        compute_us=int(chance.between(0.5, 30) * 1_000_000),
-        passes=chance.happens(0.8),
-    )
-
-
-def _quoted(names: list[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
+    first = number - 1 if number % CONTENDS == CONTENDS - 1 else number
+    pair = chance.fork(f"study {first} parties")
+    network = first % len(plan.networks)
+    centre = pair.pick(plan.networks[network])
+    reach = nx.single_source_shortest_path_length(plan.graph, centre, cutoff=REACH)
+    near = sorted(reach)
+    # a study that a frozen member proposes reaches nobody, and so never ends
+    asker = min(set(plan.honest(network)), key=lambda node: (reach.get(node, REACH + 1), node))
+    names = {node: member_name(node) for node in near}
+    own = chance.fork(f"study {number}")
+    return draw_errand(number, network, asker, near, names, plan.end_us, own, pair)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nodes.core.reading import PlainReading, Progress, progress
+from p2pmpc.address import AddressRecord
 from p2pmpc.dictionary import Dictionary
 from p2pmpc.record import Body, Content, Entry, SignedEntry
 from p2pmpc.roster import Roster
@@ -31,6 +32,7 @@ class SharedReading:
     checked: dict[tuple[bytes, bytes, bytes], Entry] = field(default_factory=dict)
     contents: dict[tuple[str, bytes, bytes, bytes], Content] = field(default_factory=dict)
     steps: dict[tuple[int, int], tuple[Entry, Entry | None, Progress]] = field(default_factory=dict)
+    addresses: set[tuple[AddressRecord, bytes]] = field(default_factory=set)
     rosters: dict[tuple[str, tuple[bytes, ...]], Roster] = field(default_factory=dict)
     dictionaries: dict[bytes, Dictionary] = field(default_factory=dict)
     studies: dict[bytes, Study] = field(default_factory=dict)
@@ -64,6 +66,14 @@ class SharedReading:
         if found is None:
             found = self.steps[key] = (entry, before, progress(entry, before))
         return found[2]
+
+    def address(self, record: AddressRecord, roster: Roster) -> None:
+        key = (record, roster.hash)
+        known = key in self.addresses
+        self.counts["addresses known" if known else "addresses checked"] += 1
+        if not known:
+            self.plain.address(record, roster)
+            self.addresses.add(key)
 
     def roster(self, title: str, cards: Sequence[bytes]) -> Roster:
         key = (title, tuple(cards))

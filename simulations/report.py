@@ -1,8 +1,11 @@
 """What a simulated run says of itself: one JSON object, the same for the same seed but for `host`.
 
-plan       seed, nodes, networks, topology, fidelity, links, minutes
+plan       seed, nodes, networks, topology, fidelity, links, minutes, liars; `command` runs it again
 finished   whether everything has, and when in virtual time; `broken` says what did not hold
-checks     how often each invariant was looked at; `not_yet` those that do not apply yet
+checks     how often each invariant was looked at; `finally` what held in the end;
+           `not_yet` those that do not apply yet
+found      how members found each other: connections made, dialled in vain, without an address
+shared     signatures of entries: verified once, and known when another node asked
 spread     seconds until an entry was everywhere: founding entries and later ones apart
 faults     those drawn, and how many of each kind happened
 studies    for each how it ended at each party, and who was waited for
@@ -18,8 +21,9 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from simulations.checkers import INVARIANTS, NOT_YET
-from simulations.plan import Errand, Plan
+from simulations.checkers import FINALLY, INVARIANTS, NOT_YET
+from simulations.errands import Errand
+from simulations.plan import Plan
 from simulations.run import Run
 from simulations.world import World
 
@@ -38,7 +42,14 @@ def make_report(done: Run) -> dict[str, Any]:
         "steps": world.steps,
         "events": world.counts["events"],
         "checks": {name: world.checkers.counts[name] for name in INVARIANTS},
+        "finally": list(FINALLY),
         "not_yet": list(NOT_YET),
+        "found": {
+            "connections": world.counts["connections"],
+            "in_vain": world.counts["dialled in vain"],
+            "without_address": world.counts["dialled without an address"],
+        },
+        "shared": dict(sorted(world.reading.counts.items())),
         "spread": world.spread.summary(),
         "faults": {
             "drawn": [fault.to_json() for fault in plan.faults],
@@ -72,6 +83,8 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "minutes": plan.minutes,
         "studies": len(plan.errands),
         "fidelity": plan.fidelity,
+        "liars": list(plan.liars),
+        "command": plan.scenario.command,
     }
 
 

@@ -1,9 +1,10 @@
-"""One simulated run from its plan to its end, and the fewest faults that still break it.
+"""One simulated run from its plan to its end.
 
 A run lasts as long as its plan says, and then until everything has finished: all entries at all
-nodes, all studies ended at all their parties, everybody alive. What has not finished PATIENCE_US
-later never will, and is a violation like any other. The step at which an invariant broke is the
-number of actions taken; the same plan breaks at the same step everywhere.
+nodes, all studies ended at all their parties, every fork proved, every address known, everybody
+alive. What has not finished PATIENCE_US later never will, and is a violation like any other. The
+step at which an invariant broke is the number of actions taken; the same plan breaks at the same
+step everywhere.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ from simulations.checkers import Violation
 from simulations.plan import Plan
 from simulations.world import World, make_world
 
-__all__ = ["PATIENCE_US", "SHRINK_RUNS_MAX", "Broken", "Run", "run", "shrink"]
+__all__ = ["PATIENCE_US", "Broken", "Run", "run"]
 
 PATIENCE_US = 3_600_000_000  # an hour: six times the longest wait for a peer
 CHECK_US = 1_000_000  # how often it is asked whether all is finished
 TELL_US = 60_000_000  # how often progress is told, in virtual time
-SHRINK_RUNS_MAX = 64  # a failure that takes longer to shrink is read with the faults that are left
 
 Tell = Callable[[World], None]
 
@@ -68,28 +68,5 @@ def _until(world: World, time_us: int, tell: Tell) -> None:
 def _until_finished(world: World, limit_us: int, tell: Tell) -> None:
     while not world.finished:
         if world.schedule.now_us >= limit_us or not world.schedule:
-            raise Violation("everything_finishes", _unfinished(world))
+            raise Violation(*world.missing())
         _until(world, world.schedule.now_us + CHECK_US, tell)
-
-
-def _unfinished(world: World) -> str:
-    said = [f"{world.spread.missing} entries are still missing somewhere"]
-    for errand in world.plan.errands:
-        waits = world.unfinished(errand)
-        if waits:
-            said.append(f"{errand.study.title} has not ended at {', '.join(waits)}")
-    return "; ".join(said[:5])
-
-
-def shrink(plan: Plan, broken: Broken) -> Run:
-    """The plan with as few faults as still break the same invariant, run once more.
-
-    Faults are dropped one at a time, the last first, since early ones more often set the scene.
-    """
-    faults = plan.faults
-    for fault in list(reversed(faults))[: SHRINK_RUNS_MAX - 1]:
-        fewer = tuple(one for one in faults if one is not fault)
-        tried = run(plan.with_faults(fewer), lambda _: None)
-        if tried.broken is not None and tried.broken.invariant == broken.invariant:
-            faults = fewer
-    return run(plan.with_faults(faults), lambda _: None)

@@ -1,9 +1,9 @@
 """Who has a link to whom: four shapes of networks, drawn from the seed.
 
-    ring         each with its two neighbours: the longest way round
-    small-world  a ring of four neighbours with a tenth of the links drawn anew (Watts, Strogatz)
-    scale-free   newcomers link to three, sooner to those with many (Barabasi, Albert)
-    regions      hospital regions: close inside, few links between, and those are long
+    ring              each with its two neighbours: the longest way round
+    small-world       a ring of four neighbours, a tenth of the links drawn anew (Watts, Strogatz)
+    scale-free        newcomers link to three, sooner to those with many (Barabasi, Albert)
+    hospital-regions  close inside a region, few links between regions, and those are long
 
 A link's latency follows from the places of its ends; regions lie far apart. All graphs connect.
 """
@@ -101,5 +101,5 @@ TOPOLOGIES: Mapping[str, Callable[[int, int, Chance], Any]] = {
     "ring": _ring,
     "small-world": _small_world,
     "scale-free": _scale_free,
-    "regions": _regions,
+    "hospital-regions": _regions,
 }

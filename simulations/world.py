@@ -15,125 +15,64 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from nodes.core.effects import (
     Append,
     DatasetAdded,
     Effect,
+    Emit,
     Event,
     Founded,
     LinkLost,
     LinkMade,
-    Proposed,
     Received,
+    Remember,
     ResumeSession,
     Send,
-    SessionEnded,
-    SessionPaused,
-    SessionStopped,
     SetTimer,
     StartSession,
     StopSession,
     TimerFired,
 )
 from nodes.core.node import Core
+from nodes.store.roster import recall_roster
 from p2pmpc.codec import digest
 from p2pmpc.errors import P2pmpcError
-from p2pmpc.messages import Message, decode_message, encode_message
-from p2pmpc.policy import REHEARSAL, Policy
+from p2pmpc.messages import Address, Message, decode_message, encode_message
+from simulations import dialling, liars, people, sessions
+from simulations.actions import (
+    Action,
+    Change,
+    Decide,
+    Deliver,
+    Dial,
+    Happen,
+    Lie,
+    Look,
+    Notice,
+    Propose,
+    Ring,
+    Start,
+    Strike,
+    Watch,
+)
 from simulations.chance import Chance
 from simulations.checkers import Checkers, Step, Violation
 from simulations.clock import Schedule
+from simulations.errands import Errand, draw_policy
 from simulations.inhabitant import Inhabitant, settle
 from simulations.memory import Library, Volume
-from simulations.network import HEADER_BYTES, Links, weigh
-from simulations.plan import EXACT_NODES_MAX, Errand, Plan, dictionary, member_name
+from simulations.network import HEADER_BYTES, Links, Weights
+from simulations.plan import EXACT_NODES_MAX, Plan, dictionary, member_name
 from simulations.reading import SharedReading
-from simulations.sessions import Attempt, Seat, facts_of
 from simulations.spread import Spread
 
 __all__ = ["World", "make_world"]
 
 UNIX_MS = 1_800_000_000_000  # when a world begins; advisory, like every member's own clock
-NOTICE_UP_US = (1_000, 200_000)  # a connection is made: TLS takes a few round trips
-NOTICE_DOWN_US = (10_000, 5_000_000)  # a broken one is noticed by pings
+NOTICE_DOWN_US = (10_000, 5_000_000)  # a broken link is noticed by pings
 START_US = 10_000_000  # nodes are started within this time
-AGAIN_US = 10_000_000  # a researcher whose node was away hands the study in again
-SESSION_US = (5_000, 200_000)  # from one stage of a session to its next
-LOOK_US = 1_000_000  # a session that waits for a link looks again
-WATCH_US = 5_000_000
-REFUSES = 0.05  # of all members, whose policy refuses every study
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    node: int
-
-
-@dataclass(frozen=True, slots=True)
-class Happen:
-    """An event for one life of a node."""
-
-    node: int
-    life: int
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class Deliver:
-    sender: int
-    receiver: int
-    connection: int
-    message: Message | bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Ring:
-    """A timer; it counts if it was not set again."""
-
-    node: int
-    life: int
-    name: str
-    setting: int
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A node looks at its link to a peer."""
-
-    node: int
-    peer: int
-
-
-@dataclass(frozen=True, slots=True)
-class Strike:
-    """A fault begins or ends."""
-
-    fault: int
-    begins: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Propose:
-    errand: int
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A session goes on, if its parties reach each other."""
-
-    session: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """A session's parties look for one that is gone."""
-
-    session: bytes
-
-
-Action: TypeAlias = Start | Happen | Deliver | Ring | Notice | Strike | Propose | Look | Watch
 
 
 @dataclass(slots=True)
@@ -146,15 +85,19 @@ class World:
     cards: list[tuple[bytes, ...]]
     schedule: Schedule[Action]
     chance: Chance
-    checkers: Checkers = field(default_factory=Checkers)
+    checkers: Checkers
+    reading: SharedReading
     spread: Spread = field(default_factory=Spread)
-    attempts: dict[bytes, Attempt] = field(default_factory=dict)
-    gone_us: dict[tuple[bytes, str, str], int] = field(default_factory=dict)
+    attempts: dict[bytes, sessions.Attempt] = field(default_factory=dict)
     steps: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     happened: Counter[str] = field(default_factory=Counter)  # faults, by kind
     trace: Any = field(default_factory=hashlib.sha256)
+    weights: Weights = field(default_factory=Weights)
     places: dict[str, int] = field(default_factory=dict)
+    addresses: dict[str, int] = field(default_factory=dict)  # who listens where now
+    errands: dict[str, Errand] = field(default_factory=dict)  # by study
+    forkers: set[int] = field(default_factory=set)  # liars that have signed a second history
 
     # ---- time ----
 
@@ -179,8 +122,14 @@ class World:
         node.begin()
         self.links.alive[node.index] = True
         self.happen(node, Founded("simulated", self.cards[node.network]))
+        self.settle_in(node)
+
+    def settle_in(self, node: Inhabitant) -> None:
+        """A process that begins: where it listens, what data it has, whom it reaches."""
+        dialling.listen(self, node)
         self.offer_data(node)
         self.relink(self.links.of_node(node.index))
+        dialling.seek(self, node)
 
     def offer_data(self, node: Inhabitant) -> None:
         """Its owner offers the data set, again if the process had died before it was on record."""
@@ -209,6 +158,8 @@ class World:
                 f"{node.name} on {type(event).__name__}: {type(fault).__name__}: {fault}",
             ) from fault
         self.checkers.counts["the_core_never_fails"] += 1
+        if isinstance(event, Received) and isinstance(event.message, Address):
+            self.checkers.heard(node.network, node.name, node.core.book, event.message)
         self.carry_out(node, type(event).__name__, effects)
         return True
 
@@ -224,10 +175,13 @@ class World:
         if batch and node.armed == "before the store":
             self.die(node, node.armed)
             return
+        self.remember(node, effects)
         stored = self.append(node, batch) if batch else ()
         dies = bool(batch) and node.armed == "after the store"
-        follows = () if dies else tuple(e for e in effects if not isinstance(e, Append))
+        follows = () if dies else tuple(e for e in effects if not isinstance(e, Append | Remember))
         self.note(node, label, stored, follows)
+        if node.core is not None:
+            self.checkers.issues(node.network, node.name, node.core.book)
         self.checkers.look(Step(node.name, node.network, node.store, follows, stored))
         if dies:
             self.die(node, node.armed)
@@ -241,14 +195,21 @@ class World:
                 if act is not None:
                     act(self, node, effect)
 
+    def remember(self, node: Inhabitant, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Remember):
+                node.store.remember(effect.key, effect.value)
+
     def append(self, node: Inhabitant, batch: Sequence[Any]) -> tuple[Volume, ...]:
         try:
             node.store.append(batch)
         except P2pmpcError as fault:
             raise Violation("the_core_never_fails", f"{node.name}: {fault.message}") from fault
-        members = len(self.plan.networks[node.network])
+        members = len(self.plan.honest(node.network))
         found = tuple(node.store.volume(signed) for signed, _ in batch)
-        for one in found:
+        for one in found if node.index not in self.plan.liars else ():
+            if self.places[one.entry.author] in self.plan.liars:
+                continue
             self.spread.stored(
                 one.hash,
                 one.entry.author,
@@ -281,12 +242,15 @@ class World:
     # ---- links ----
 
     def relink(self, edges: Sequence[tuple[int, int]]) -> None:
-        """Links that changed are noticed by both ends, each in its own time."""
+        """Both ends notice a link that broke, each in its own time, and dial through a free one."""
         for first, second in self.links.refresh(edges):
-            up = self.links.between(first, second).up
+            free = self.links.between(first, second).free
             for node, peer in ((first, second), (second, first)):
-                wait = self.chance.between(*(NOTICE_UP_US if up else NOTICE_DOWN_US))
-                self.schedule.after(int(wait), Notice(node, peer))
+                if free:
+                    dialling.seek(self, self.nodes[node])
+                else:
+                    wait = self.chance.between(*NOTICE_DOWN_US)
+                    self.schedule.after(int(wait), Notice(node, peer))
 
     def notice(self, action: Notice) -> None:
         """A connection that has gone is lost before another is made, as on a real link."""
@@ -296,6 +260,7 @@ class World:
         if known is not None and not (link.up and known == link.connection):
             del node.sees[action.peer]
             self.happen(node, LinkLost(peer, "the connection broke"))
+            dialling.seek(self, node)
         if link.up and action.peer not in node.sees and node.core is not None:
             node.sees[action.peer] = link.connection
             self.happen(node, LinkMade(peer))
@@ -323,7 +288,7 @@ class World:
 
     def on_wire(self, message: Message) -> tuple[Message | bytes, int]:
         if self.plan.nodes > EXACT_NODES_MAX:
-            return message, weigh(message)
+            return message, self.weights.of(message)
         data = encode_message(message)
         return data, len(data) + HEADER_BYTES
 
@@ -371,215 +336,146 @@ class World:
         self.relink(self.links.of_node(node.index))
 
     def begin_again(self, node: Inhabitant) -> None:
-        self.links.alive[node.index] = True
-        if node.store.length(node.name):
-            self.carry_out(node, "restart", node.begin_again(self.now_ms))
-        else:
+        """A dead node's process starts again, on its record if there is one."""
+        if recall_roster(node.store) is None:
             self.found(node)
-        self.offer_data(node)
-        self.relink(self.links.of_node(node.index))
-
-    # ---- studies and sessions ----
-
-    def propose(self, action: Propose) -> None:
-        """Hand a study in; a researcher whose node is away, or died of it, comes again."""
-        errand = self.plan.errands[action.errand]
-        node = self.nodes[errand.node]
-        core = node.core
-        if core is None or core.feeds.roster is None:
-            self.schedule.after(AGAIN_US, action)
             return
-        if errand.study.id in core.cases:
-            return
-        signature = node.signer.sign(core.feeds.roster.network, "study", errand.study.hash)
-        self.happen(node, Proposed(errand.study.to_bytes(), node.signer.public, signature))
-        self.schedule.after(AGAIN_US, action)
+        self.links.alive[node.index] = True
+        self.carry_out(node, "restart", node.begin_again(self.now_ms))
+        self.settle_in(node)
 
-    def start_session(self, node: Inhabitant, effect: StartSession) -> None:
-        order = effect.order
-        attempt = self.attempts.get(order.session)
-        if attempt is None:
-            errand = self.errand_of(order.study)
-            attempt = self.attempts[order.session] = Attempt(
-                order, errand.compute_us, errand.passes
-            )
-            self.schedule.after(WATCH_US, Watch(order.session))
-        attempt.seats[node.name] = Seat(node.index, node.life, self.schedule.now_us)
-        if attempt.complete:
-            self.schedule.after(attempt.compute_us, Look(order.session))
+    def emitted(self, node: Inhabitant, effect: Emit) -> None:
+        if effect.event == "asked":
+            people.asked(self, node.name, effect.study)
 
     def errand_of(self, study: str) -> Errand:
-        return next(one for one in self.plan.errands if one.study.id == study)
-
-    def resume(self, node: Inhabitant, effect: ResumeSession) -> None:
-        attempt = self.attempts[effect.session]
-        seat = attempt.seats[node.name]
-        if seat.life != node.life or seat.stage not in {"checking", "sealing"}:
-            return
-        seat.stage = "certified" if effect.certificate else "checked"
-        if attempt.all_at(seat.stage):
-            self.look_later(effect.session)
-
-    def look_later(self, session: bytes) -> None:
-        self.schedule.after(int(self.chance.between(*SESSION_US)), Look(session))
-
-    def look(self, action: Look) -> None:
-        """The parties' next stage together, once all live and reach each other."""
-        attempt = self.attempts[action.session]
-        stages = {seat.stage for seat in attempt.seats.values()}
-        if len(stages) != 1 or not stages <= {"computing", "checked", "certified"}:
-            return
-        if not self.present(attempt):
-            self.schedule.after(LOOK_US, action)
-            return
-        if stages == {"certified"}:
-            self.open(attempt)
-            return
-        kind, stage = ("checked", "checking") if stages == {"computing"} else ("release", "sealing")
-        attempt.advance(stage)
-        self.tell(attempt, lambda _: SessionPaused(action.session, kind, facts_of(attempt, kind)))
-
-    def present(self, attempt: Attempt) -> bool:
-        """Every party's process still lives, and all reach each other."""
-        seats = attempt.seats.values()
-        same = all(self.nodes[seat.node].life == seat.life for seat in seats)
-        return same and self.links.joined(seat.node for seat in seats)
-
-    def open(self, attempt: Attempt) -> None:
-        """All shares of the answer have left: whoever may read it can."""
-        session = attempt.order.session
-        if attempt.passes:
-            self.checkers.opened(session)
-        attempt.advance("ended")
-        answer = digest("p2pmpc/simulated-answer/1", session)
-
-        def ended(party: str) -> Event:
-            reads = attempt.passes and party in attempt.order.recipients
-            return SessionEnded(session, answer if reads else b"", attempt.passes)
-
-        self.tell(attempt, ended)
-
-    def tell(self, attempt: Attempt, event: Callable[[str], Event]) -> None:
-        for party, seat in sorted(attempt.seats.items()):
-            wait = int(self.chance.between(*SESSION_US))
-            self.schedule.after(wait, Happen(seat.node, seat.life, event(party)))
-
-    def stop_session(self, node: Inhabitant, effect: StopSession) -> None:
-        attempt = self.attempts.get(effect.session)
-        if attempt is not None and node.name in attempt.seats:
-            attempt.seats[node.name].stage = "stopped"
-
-    def watch(self, action: Watch) -> None:
-        """Whoever is gone for too long is named; parties that have ended are not waited for."""
-        attempt = self.attempts[action.session]
-        waiting = [
-            (party, seat)
-            for party, seat in sorted(attempt.seats.items())
-            if seat.stage not in {"ended", "stopped"} and self.nodes[seat.node].life == seat.life
-        ]
-        for party, seat in waiting:
-            self.judge(attempt, party, seat)
-        if waiting:
-            self.schedule.after(WATCH_US, action)
-
-    def judge(self, attempt: Attempt, party: str, seat: Seat) -> None:
-        node = self.nodes[seat.node]
-        for peer in attempt.order.parties:
-            key = (attempt.order.session, party, peer)
-            why, limit_s = self.absence(attempt, node, peer)
-            if not why:
-                self.gone_us.pop(key, None)
-                continue
-            since = self.gone_us.setdefault(key, self.schedule.now_us)
-            if self.schedule.now_us - since >= limit_s * 1_000_000:
-                stopped = SessionStopped(attempt.order.session, 402, f"{peer}: {why}", peer, "")
-                self.happen(node, stopped)
-                return
-
-    def absence(self, attempt: Attempt, node: Inhabitant, peer: str) -> tuple[str, float]:
-        """Why a party cannot be waited for much longer, and how long it is; empty if it is here."""
-        if peer == node.name:
-            return "", 0.0
-        place, seat = self.places[peer], attempt.seats.get(peer)
-        gone = seat is not None and (seat.stage == "stopped" or self.nodes[place].life != seat.life)
-        if gone:
-            return "its run is over", node.settings.refused_grace_s
-        if seat is None or not self.links.joined((node.index, place)):
-            return "it was not heard", node.settings.link_grace_s
-        return "", 0.0
+        return self.errands[study]
 
     # ---- the end ----
 
     @property
     def finished(self) -> bool:
-        return (
-            self.spread.missing == 0
-            and all(self.links.alive)
-            and all(not self.unfinished(errand) for errand in self.plan.errands)
-        )
+        return self.missing() == NOTHING
 
-    def unfinished(self, errand: Errand) -> list[str]:
-        """The parties at which this study has not come to an end."""
-        found = []
-        for party in errand.study.parties:
-            core = self.nodes[self.places[party]].core
-            case = core.cases.get(errand.study.id) if core is not None else None
-            if case is None or not case.final:
-                found.append(party)
-        return found
+    def missing(self) -> tuple[str, str]:
+        """The name of something that must hold in the end and does not yet, and what; or nothing.
 
+        The cheap questions come first: this is asked once a second of virtual time.
+        """
+        dead = [node.name for node in self.nodes if not self.links.alive[node.index]]
+        if dead:
+            return "every_node_lives", f"{dead[0]} has not started again"
+        for errand in self.plan.errands:
+            waits = people.unfinished(self, errand)
+            if waits:
+                text = f"{errand.study.title} has not ended at {', '.join(waits)}"
+                return "every_study_ends", text
+        if self.spread.missing:
+            text = f"{self.spread.missing} entries are still missing somewhere"
+            return "one_record_everywhere", text
+        split = people.disagreeing(self)
+        if split:
+            return "one_end_of_a_study", split
+        return self._unfrozen() or self._unlocated() or self._unlike() or NOTHING
+
+    def _unfrozen(self) -> tuple[str, str] | None:
+        """Whoever signed two histories is frozen at every honest member of its network."""
+        for forker in sorted(self.forkers):
+            liar = self.nodes[forker]
+            for node in self._honest(liar.network):
+                if node.core is None or liar.name not in node.core.feeds.forks:
+                    return "every_fork_is_proved", f"{node.name} has no proof of {liar.name}'s fork"
+        return None
+
+    def _unlocated(self) -> tuple[str, str] | None:
+        for network in range(len(self.plan.networks)):
+            for node in self._honest(network):
+                for peer in self._honest(network):
+                    held = (
+                        "" if node.core is None else node.core.book.address(peer.name, self.now_ms)
+                    )
+                    if held != peer.address:
+                        text = f"{node.name} believes {peer.name} at {held or 'no address'}"
+                        return "every_address_is_known", f"{text}, it is at {peer.address}"
+        return None
+
+    def _unlike(self) -> tuple[str, str] | None:
+        """The stores themselves: every honest feed is the same everywhere."""
+        for network in range(len(self.plan.networks)):
+            honest = self._honest(network)
+            wanted = {node.name: node.store.head(node.name) for node in honest}
+            for node in honest:
+                if any(node.store.head(name) != head for name, head in wanted.items()):
+                    return "one_record_everywhere", f"{node.name} holds another record"
+        return None
+
+    def _honest(self, network: int) -> list[Inhabitant]:
+        return [self.nodes[node] for node in self.plan.honest(network)]
+
+
+NOTHING = ("", "")
 
 ACTIONS: Mapping[type, Callable[[World, Any], None]] = {
     Start: World.start,
     Happen: World.on_happen,
     Deliver: World.deliver,
     Ring: World.ring,
+    Dial: dialling.dial,
     Notice: World.notice,
     Strike: World.strike,
-    Propose: World.propose,
-    Look: World.look,
-    Watch: World.watch,
+    Propose: people.propose,
+    Decide: people.decide,
+    Change: people.change,
+    Lie: liars.lie,
+    Look: sessions.look,
+    Watch: sessions.watch,
 }
 
 EFFECTS: Mapping[type, Callable[[World, Inhabitant, Any], None]] = {
     SetTimer: World.set_timer,
-    StartSession: World.start_session,
-    ResumeSession: World.resume,
-    StopSession: World.stop_session,
+    StartSession: sessions.start,
+    ResumeSession: sessions.resume,
+    StopSession: sessions.stop,
+    Emit: World.emitted,
 }
 
 
 def make_world(plan: Plan) -> World:
     """Everything in its place at time zero, nothing started."""
     chance, reading = Chance(plan.seed, "world"), SharedReading(Library())
-    nodes = [
-        settle(
-            node, member_name(node), place, draw_policy(chance.fork(f"policy {node}")), reading,
-            chance.fork(f"node {node}"),
-        )
-        for place, inside in enumerate(plan.networks)
-        for node in inside
-    ]  # fmt: skip
+    nodes = _settled(plan, reading, chance)
     cards = [tuple(nodes[node].card for node in inside) for inside in plan.networks]
     links = Links.of(plan.graph, chance.fork("links"))
     links.alive = [False] * plan.nodes
     schedule: Schedule[Action] = Schedule(chance.fork("ties"))
-    world = World(plan, links, nodes, cards, schedule, chance.fork("steps"))
+    checkers = Checkers(frozenset(member_name(node) for node in plan.liars))
+    world = World(plan, links, nodes, cards, schedule, chance.fork("steps"), checkers, reading)
     world.places = {node.name: node.index for node in nodes}
+    world.errands = {errand.study.id: errand for errand in plan.errands}
     for node in nodes:
         schedule.at(int(chance.between(0, START_US)), Start(node.index))
-    for number, errand in enumerate(plan.errands):
-        schedule.at(errand.at_us, Propose(number))
+    people.plan_errands(world)
     for number, fault in enumerate(plan.faults):
         schedule.at(fault.begin_us, Strike(number, True))
         schedule.at(fault.end_us, Strike(number, False))
+    liars.plan_lies(world)
     return world
 
 
-def draw_policy(chance: Chance) -> Policy:
-    """A rehearsal's policy, or one that refuses every study."""
-    import msgspec
-
-    if not chance.happens(REFUSES):
-        return REHEARSAL
-    return Policy(msgspec.structs.replace(REHEARSAL.default, decide="refuse"), ())
+def _settled(plan: Plan, reading: SharedReading, chance: Chance) -> list[Inhabitant]:
+    found = []
+    for place, inside in enumerate(plan.networks):
+        seeds = dialling.draw_seeds(plan.graph, inside, chance.fork(f"seeds {place}"))
+        found += [
+            settle(
+                node,
+                member_name(node),
+                place,
+                draw_policy(chance.fork(f"policy {node}")),
+                reading,
+                seeds[node],
+                chance.fork(f"node {node}"),
+            )
+            for node in inside
+        ]
+    return found

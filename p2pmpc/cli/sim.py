@@ -16,6 +16,7 @@ from p2pmpc.errors import P2pmpcError
 
 if TYPE_CHECKING:
     from simulations.run import Run
+    from simulations.scenario import Scenario
     from simulations.world import World
 
 __all__ = ["register"]
@@ -29,15 +30,24 @@ def register(group: click.Group) -> None:
     @click.option("--seed", type=int, default=1, show_default=True, help="decides everything")
     @click.option(
         "--topology",
-        type=click.Choice(["ring", "small-world", "scale-free", "regions"]),
-        default="regions",
+        type=click.Choice(["ring", "small-world", "scale-free", "hospital-regions"]),
+        default="hospital-regions",
         show_default=True,
-        help="who has a link to whom",
+        help="who can reach whom",
     )
     @click.option(
         "--minutes", type=float, default=10.0, show_default=True, help="virtual time at least"
     )
     @click.option("--studies", type=int, default=5, show_default=True, help="studies proposed")
+    @click.option(
+        "--faults",
+        default="drawn",
+        show_default=True,
+        metavar="KINDS",
+        help="drawn, none, or some of loss, delay, cut, partition, crash; crash=10 says how many",
+    )
+    @click.option("--liars", type=int, default=0, show_default=True, help="members that lie")
+    @click.option("--only", default="", metavar="NUMBERS", help="of the drawn faults, as 0,3,7")
     @click.option(
         "--out",
         type=click.Path(path_type=Path),
@@ -45,19 +55,29 @@ def register(group: click.Group) -> None:
         help="write report.json and simulation.png into this folder",
     )
     def run(
-        nodes: int, seed: int, topology: str, minutes: float, studies: int, out: Path | None
+        nodes: int,
+        seed: int,
+        topology: str,
+        minutes: float,
+        studies: int,
+        faults: str,
+        liars: int,
+        only: str,
+        out: Path | None,
     ) -> Reply:
-        return _run(nodes, seed, topology, minutes, studies, out)
+        from simulations.scenario import Scenario, parse_faults, parse_numbers
+
+        wanted, numbers = parse_faults(faults), parse_numbers(only)
+        scenario = Scenario(nodes, seed, topology, minutes, studies, wanted, liars, numbers)
+        return _run(scenario, out)
 
 
-def _run(
-    nodes: int, seed: int, topology: str, minutes: float, studies: int, out: Path | None
-) -> Reply:
+def _run(scenario: Scenario, out: Path | None) -> Reply:
     from simulations.plan import draw_plan
     from simulations.report import host_figures, make_report
-    from simulations.run import run, shrink
+    from simulations.run import run
+    from simulations.shrink import shrink
 
-    plan = draw_plan(nodes, seed, topology, minutes, studies)
     say, begun = progress(), time.monotonic()
 
     def tell(world: World) -> None:
@@ -65,13 +85,13 @@ def _run(
         text = f"minute {minute:.1f}, {world.counts['events']} events, all checks hold"
         say("simulated", "", text, time.monotonic() - begun)
 
-    done = run(plan, tell)
+    done = run(draw_plan(scenario), tell)
     report = make_report(done)
     report["host"] = host_figures(done, time.monotonic() - begun)
     if done.broken is not None:
         say("shrinking", "", done.broken.text, time.monotonic() - begun)
-        fewest = shrink(plan, done.broken)
-        report["shrunk"] = [fault.to_json() for fault in fewest.plan.faults]
+        fewest = make_report(shrink(done, time.monotonic))
+        report["shrunk"] = {key: fewest[key] for key in ("plan", "broken", "faults")}
     if out is not None:
         report["files"] = _write(out, done, report)
     return Reply("sim run", report, _lines(report), _error(report))
@@ -89,13 +109,15 @@ def _write(folder: Path, done: Run, report: Mapping[str, Any]) -> list[str]:
 
 
 def _error(report: Mapping[str, Any]) -> P2pmpcError | None:
-    broken, plan = report["broken"], report["plan"]
+    broken = report["broken"]
     if broken is None:
         return None
+    drawn, small = report["faults"]["drawn"], report["shrunk"]
     return P2pmpcError(
-        f"seed {plan['seed']}, step {broken['step']}: {broken['text']}",
-        next=f"It needs {len(report['shrunk'])} of the {len(report['faults']['drawn'])} faults; "
-        "--json lists them. The same seed breaks at the same step everywhere.",
+        f"seed {report['plan']['seed']}, step {broken['step']}: {broken['text']}",
+        next=f"The smallest run found that breaks the same has {small['plan']['nodes']} nodes and "
+        f"{len(small['faults']['drawn'])} faults (of {len(drawn)}), and breaks at step "
+        f"{small['broken']['step']}: {small['plan']['command']}",
     )
 
 
