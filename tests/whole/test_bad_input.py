@@ -104,8 +104,8 @@ def test_a_command_line_that_is_wrong_exits_2_as_one_object(place, words) -> Non
 @pytest.mark.parametrize(
     "words",
     [
-        ["node", "start", "--node", "x"],
-        ["study", "propose", "study.toml"],
+        ["network", "admit", "card"],
+        ["data", "withdraw", "lung"],
         ["keys", "rotate"],
         ["sim", "predict", "study.toml"],
     ],
