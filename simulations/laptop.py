@@ -25,7 +25,7 @@ from typing import Any
 
 from p2pmpc.answer import Answer
 from p2pmpc.dictionary import Dictionary
-from p2pmpc.errors import Aborted, LocalError, NotFound, P2pmpcError
+from p2pmpc.errors import Aborted, LocalError, NotFound, P2pmpcError, Refused
 from p2pmpc.folder import private_folder, write_atomically
 from p2pmpc.study import Study
 from simulations.following import Follower, Story, reader
@@ -278,7 +278,7 @@ class Stage:
 
     def _propose(self, study: Study) -> str:
         limit = self.limits.propose_s
-        proposer = study.parties[0]
+        proposer = next(iter(study.recipients), study.parties[0])  # who asks gets the answer
         body = {"study": base64.b64encode(study.to_bytes()).decode()}
         proposed: str = self._each(
             lambda one: one.client.post("/study", body, limit)["study"],
@@ -292,7 +292,8 @@ class Stage:
         """A member's steward says yes to exactly this study."""
         body = {"approve": True, "why": why, "hash": study.hash.hex()}
         (node,) = (one for one in self.nodes if one.name == member)
-        node.client.post(f"/study/{study.id}/decision", body, self.limits.propose_s)
+        with contextlib.suppress(Refused):  # another member's no has come first: its story says so
+            node.client.post(f"/study/{study.id}/decision", body, self.limits.propose_s)
 
     def _follow(self, plan: Plan, study: Study, proposed: str) -> str:
         """The state in which the study ended at its parties. Raises what ended it early."""
