@@ -289,8 +289,8 @@ def _check_mail(mail: Mail, member: str | None) -> None:
 def mail_claim(session: bytes, receiver: str, name: str, number: int, whole: bytes) -> bytes:
     """What the sender of a mail signs for the purpose `mail`: 32 bytes.
 
-    whole  the SHA-256 of the mail's data
+    whole  the BLAKE3 of the mail's data, 32 bytes
     """
     return digest(
-        "p2pmpc/mail/1", session, receiver.encode(), name.encode(), number.to_bytes(8, "big"), whole
+        "p2pmpc/mail/2", session, receiver.encode(), name.encode(), number.to_bytes(8, "big"), whole
     )

@@ -3,18 +3,19 @@
 The sender numbers its mails from 0, keeps each until it is acknowledged, and after a new link sends
 again from the first that was not: the same bytes. The receiver delivers each number once, in order.
 A mail travels in frames of at most CHUNK bytes; frames of one mail follow one another. The last one
-carries a signature over session, receiver, name, number and the hash of the whole: evidence that
+carries a signature over session, receiver, name, number and the BLAKE3 of the whole: evidence that
 others can check. An acknowledgement is cumulative, and it is the credit: a sender never has more
 than WINDOW_BYTES or WINDOW_MAILS unacknowledged.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
+
+from blake3 import blake3
 
 from nodes.transport.reason import Reason
 from p2pmpc.errors import RemoteError
@@ -59,7 +60,7 @@ class Outbox:
     completed: int = 0  # mails below this number have left completely at least once
     turn: int = 0  # index in `waiting` of the mail being sent on this link
     offset: int = 0  # bytes of it that have been sent on this link
-    hashed: Any = None  # the hash of these bytes, while a mail is sent that is not signed yet
+    hashed: blake3 = field(default_factory=blake3)  # these bytes of a mail that is not signed yet
 
     def has_room(self, size: int) -> bool:
         """Whether a mail of this size may be put in now."""
@@ -103,7 +104,7 @@ class Outbox:
     def _hash(self, chunk: memoryview) -> None:
         """Chunk by chunk, while each is at hand: 32 MiB at once would hold up the whole node."""
         if not self.offset:
-            self.hashed = hashlib.sha256()
+            self.hashed = blake3()
         self.hashed.update(chunk)
 
     def _complete(self, posted: Posted) -> None:
@@ -154,7 +155,7 @@ class Inbox:
     total: int = 0
     size: int = 0  # bytes in `parts`
     parts: list[bytes] = field(default_factory=list, repr=False)
-    hashed: Any = None  # of `parts`
+    hashed: blake3 = field(default_factory=blake3)  # of `parts`
 
     def break_off(self) -> None:
         """The link is gone: its unfinished mail will come again from its first byte."""
@@ -184,7 +185,7 @@ class Inbox:
             raise self._fault(Reason.MAIL_SHAPE)
         if not self.parts:
             self.name, self.total = mail.name, mail.total
-            self.hashed = hashlib.sha256()
+            self.hashed = blake3()
         elif (mail.name, mail.total) != (self.name, self.total):
             raise self._fault(Reason.MAIL_SHAPE)
 
