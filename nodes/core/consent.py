@@ -122,14 +122,21 @@ def on_decided(core: Core, event: Decided) -> None:
 
 
 def _check_decidable(core: Core, case: Case) -> None:
-    if core.name not in case.study.parties:
-        raise Refused(f"{core.name} takes no part in study {case.id[:16]}")
-    if not _undecided(core, case) or core.now_ms >= case.due_ms:
-        given = core.name in case.consents or core.name in case.refusals
-        state = f"{core.name} has decided" if given and not case.final else f"it is {case.state}"
-        if case.state == "proposed" and not given:
-            state = "its time is up"
-        raise Refused(f"study {case.id[:16]} is not to be decided any more: {state}")
+    me, study = core.name, case.id[:16]
+    if me not in case.study.parties:
+        raise Refused(
+            f"{me} takes no part in study {study}",
+            next=f"Its members decide: {', '.join(case.study.parties)}.",
+        )
+    late = core.now_ms >= case.due_ms
+    if _undecided(core, case) and not late:
+        return
+    given = me in case.consents and not case.final
+    why = f"{me} has approved it" if given else f"it is {'past its time' if late else case.state}"
+    raise Refused(
+        f"study {study} is not to be decided any more: {why}",
+        next=f"`p2pmpc study revoke {study}` takes a consent back until it opens." if given else "",
+    )
 
 
 def case_named(core: Core, study: str) -> Case:
