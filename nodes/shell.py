@@ -67,7 +67,7 @@ from p2pmpc.settings import Settings
 __all__ = ["Node", "addresses", "build_node"]
 
 BROKEN = frozenset(
-    {Reason.FRAME_LENGTH, Reason.MALFORMED, Reason.UNEXPECTED, Reason.MAIL_ACK}
+    {Reason.FRAME_LENGTH, Reason.MALFORMED, Reason.UNEXPECTED, Reason.MAIL_ACK, Reason.FLOOD}
 )  # what a network under TLS cannot do; wrong mail has an event of its own
 
 

@@ -14,12 +14,15 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from nodes.transport.frames import FrameReader, frame
+from nodes.transport.pace import Pace
 from nodes.transport.reason import Reason
 from nodes.transport.timing import Timing
 from p2pmpc.errors import RemoteError
 from p2pmpc.messages import (
+    Ack,
     Bye,
     Hello,
+    Mail,
     Message,
     Ping,
     Pong,
@@ -152,6 +155,9 @@ class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one
         self._writable = True
         self._pumping = False
         self._later: asyncio.TimerHandle | None = None
+        self._pace = Pace(clock, clock())
+        self._controls = 0  # heard in this read
+        self._resting: asyncio.TimerHandle | None = None
 
     # ---- the connection ----
 
@@ -188,15 +194,28 @@ class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one
         if self.state is State.CLOSED:
             return
         self._heard_at = self._clock()
+        self._controls = 0
         try:
             for data in self._reader.received(nbytes):
                 self._take(data)
                 if self.ended.is_set():
                     return
+            self._rest(self._pace.pay(self._controls) if self._controls else 0.0)
         except RemoteError as fault:
             self.end(LinkEvent.BROKEN, _reason(fault))
             return
         self._owner.link_read(self)
+
+    def _rest(self, wait_s: float) -> None:
+        """Read nothing for so long: the peer has said more than its share."""
+        if wait_s > 0 and self._resting is None:
+            self._wire.pause_reading()
+            self._resting = self.loop.call_later(wait_s, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = None
+        self._heard_at = self._clock()  # the silence was this end's
+        self._wire.resume_reading()
 
     def _take(self, data: memoryview) -> None:
         message = decode_message(data)
@@ -208,6 +227,7 @@ class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one
             self.end(LinkEvent.LEFT, Reason.GOODBYE)
         else:
             self.state = move(self.state, LinkEvent.HEARD)
+            self._controls += not isinstance(message, Mail | Ack)
             self._heard(message, len(data))
 
     def _greeted(self, hello: Hello) -> None:
@@ -310,7 +330,7 @@ class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one
             return
         self.state = move(self.state, event)
         self.reason = reason
-        for timer in (self._timer, self._later):
+        for timer in (self._timer, self._later, self._resting):
             if timer is not None:
                 timer.cancel()
         self._hang_up(polite=event in POLITE)

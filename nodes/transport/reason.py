@@ -41,6 +41,7 @@ class Reason(StrEnum):
     TRUNCATED = "the connection broke off inside a frame"
     MALFORMED = "a message cannot be read"
     UNEXPECTED = "a message that has no place here"
+    FLOOD = "more control messages at once than any node sends"
     MAIL_ORDER = "a mail out of order"
     MAIL_SHAPE = "a mail whose frames contradict one another"
     MAIL_SIZE = "a mail past the size limit"

@@ -282,15 +282,30 @@ def limit_files(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-@pytest.fixture
-def town():
+@contextlib.contextmanager
+def made_town():
     folder = Path(
         tempfile.mkdtemp(prefix="town-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
     )
     made = Town(folder)
-    yield made
-    made.end()
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield made
+    finally:
+        made.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def town():
+    with made_town() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def module_town():
+    """One for all tests of a module."""
+    with made_town() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -314,11 +329,11 @@ def count_frames():
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def linked_study():
     return STUDY
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def count_study():
     return COUNT
