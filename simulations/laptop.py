@@ -215,15 +215,22 @@ class Stage:
         self, describe: Callable[[], Mapping[str, Mapping[str, Dictionary]]]
     ) -> Mapping[str, Mapping[str, Dictionary]]:
         """The members' dictionaries, found while the nodes start."""
+        starting = Starting({one.name for one in self.nodes}, time.monotonic())
         deadline = time.monotonic() + self.limits.start_s
-        jobs: dict[str, Callable[[], Any]] = {one.name: _ready(one, deadline) for one in self.nodes}
+        jobs: dict[str, Callable[[], Any]] = {
+            one.name: _ready(one, deadline, starting) for one in self.nodes
+        }
         jobs["\0dictionaries"] = describe
-        found = gather(jobs, self._look_at_start, self.limits.data_s, "starting")
-        return found["\0dictionaries"]  # type: ignore[no-any-return]
 
-    def _look_at_start(self) -> None:
-        # a node that cannot start says why on its ready line, then ends: let the reader tell it
-        self.stop.check()
+        def look() -> None:
+            # a node that cannot start says why on its ready line, then ends: let the reader tell it
+            self.stop.check()
+            if starting.overdue(time.monotonic(), self.limits.poll_s):
+                late = ", ".join(sorted(starting.names))
+                self.tell("waiting", "", f"for the nodes of {late} to be ready")
+
+        found = gather(jobs, look, self.limits.data_s, "starting")
+        return found["\0dictionaries"]  # type: ignore[no-any-return]
 
     def meet(self, plan: Plan) -> dict[str, SiteFacts]:
         """Found the network, load all data, set all rules; what each owner is told of its data."""
@@ -372,8 +379,27 @@ def _check_out(out: Path) -> None:
         ) from None
 
 
-def _ready(one: MemberProcess, deadline: float) -> Callable[[], None]:
-    return lambda: one.wait_ready(deadline)
+@dataclass(slots=True)
+class Starting:
+    """The nodes that are not ready yet, and when that was last said; a thread removes its own."""
+
+    names: set[str]
+    said: float
+
+    def overdue(self, now: float, every_s: float) -> bool:
+        """Whether it is time to say so again."""
+        if not self.names or now - self.said < every_s:
+            return False
+        self.said = now
+        return True
+
+
+def _ready(one: MemberProcess, deadline: float, starting: Starting) -> Callable[[], None]:
+    def wait() -> None:
+        one.wait_ready(deadline)
+        starting.names.discard(one.name)
+
+    return wait
 
 
 def _bound(job: Callable[[MemberProcess], Any], one: MemberProcess) -> Callable[[], Any]:
