@@ -87,7 +87,8 @@ async def listen(
         if _peer_uid(writer) != os.getuid():
             writer.close()
             return
-        await handle(Channel(reader, writer, decoder))
+        with contextlib.suppress(asyncio.CancelledError):  # the loop ends, and asyncio would log it
+            await handle(Channel(reader, writer, decoder))
 
     path.unlink(missing_ok=True)  # noqa: ASYNC240  one, at start
     before = os.umask(0o177)

@@ -50,6 +50,7 @@ class Gateway:
     def __init__(self, berth: Berth) -> None:
         self._berth = berth
         self._node: Node | None = None
+        self._stopping = False
 
     async def run(self) -> dict[str, Any]:
         """Open the node and serve it until it is asked to stop; the error that ended it, or {}."""
@@ -65,6 +66,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Ask the node to stop; `run` returns soon."""
+        self._stopping = True
         if self._node is not None:
             self._node.ask_to_stop()
 
@@ -72,6 +74,8 @@ class Gateway:
         self._node, port = await self._open(orders)
         socket = Path(self._berth.home) / "control.sock"
         orders.listening(port)
+        if self._stopping:
+            self._node.ask_to_stop()
         try:
             await answer_people(self._node, socket, lambda: orders.ready(port))
         finally:

@@ -80,19 +80,29 @@ class House:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         server = await listen(self.runtime.folder / HOUSE_SOCKET, HOUSE_FRAMES, self._serve)
-        gateway = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0)(Gateway).remote(
+        gateway: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0)(Gateway).remote(
             self.berth
         )
         for _ in range(self.settings.spare_sessions):
             self._chore(self._keep_session())
         self.idle = [self._make_dataset() for _ in range(SPARE_DATASETS)]
-        self._chore(self._stop(gateway))
+        standing = loop.create_task(self._stand_by(gateway))
         try:
-            await self._stand_by(gateway)
+            await self._until_stopped(standing)
+            if not standing.done() and self.opened and not self.unready:
+                gateway.stop.remote()
+                await asyncio.wait({standing}, timeout=STOP_S)
         finally:
             server.close()
-            for task in self.tasks:
+            for task in (standing, *self.tasks):
                 task.cancel()
+        if standing.done():
+            standing.result()
+
+    async def _until_stopped(self, standing: asyncio.Task[None]) -> None:
+        stopped = asyncio.get_running_loop().create_task(self.stopping.wait())
+        await asyncio.wait({standing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
 
     def _chore(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -108,6 +118,8 @@ class House:
             try:
                 error = await gateway.run.remote()
             except RayActorError:
+                if self.stopping.is_set():
+                    return
                 self._lost_gateway()
                 await asyncio.sleep(AGAIN_S)
                 continue
@@ -117,8 +129,6 @@ class House:
 
     def _lost_gateway(self) -> None:
         """Its data sets go with it: the next one reads them again."""
-        if self.stopping.is_set():
-            return
         silent_s = asyncio.get_running_loop().time() - self.well
         if self.unready >= DEATHS or silent_s > SILENT_S:
             raise LocalError(
@@ -128,14 +138,6 @@ class House:
             )
         for name in set(self.datasets) - set(self.idle):
             self._drop_dataset(name)
-
-    async def _stop(self, gateway: Any) -> None:
-        import ray
-
-        await self.stopping.wait()
-        gateway.stop.remote()
-        await asyncio.sleep(STOP_S)
-        ray.kill(gateway)
 
     # ---- what the Gateway asks ----
 

@@ -3,7 +3,9 @@
 Nothing secret may reach a disk through Ray: its object store spills to a folder in memory, every
 file is made under umask 077, its token is this node's own, and no address of another cluster is
 ever looked at. Ray's processes are this process's descendants, whatever becomes of their parents
-(Linux: child subreaper), so what Ray leaves alive is found and ended by its process id.
+(Linux: child subreaper), so what Ray leaves alive is found and ended by its process id. When this
+process is killed itself, a keeper does the same: a small shell process that waits for the end of a
+pipe which only this process holds open, and knows Ray's processes by the files that they hold open.
 
 Ray is imported by functions only: it reads its environment when it is imported.
 """
@@ -18,6 +20,7 @@ import re
 import secrets
 import shutil
 import signal
+import subprocess
 import time
 from dataclasses import dataclass
 from hashlib import sha256
@@ -29,9 +32,10 @@ from p2pmpc.settings import Settings
 __all__ = ["FOLDER_BYTES_MAX", "Runtime", "descendants", "end", "find", "start"]
 
 VERSION_MIN = (2, 50)  # the first with tokens for a cluster of one's own
-FOLDER_BYTES_MAX = 43  # Ray's longest socket lies 64 bytes deeper, and the kernel stops at 107
+FOLDER_BYTES_MAX = 41  # Ray's longest socket lies 66 bytes deeper, and the kernel stops at 107
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108  everything in it is made 0700
 MEMORY_BYTES_MIN = 256 * 2**20
+INNER = "r"  # of the folder: Ray opens its own to everybody, so it lies in one that is closed
 NODE_IP = "127.0.0.2"  # loopback; Ray would turn 127.0.0.1 into an address that a VPN may change
 ACTORS = 3  # Gateway, a spare Session, a Dataset: workers that Ray starts while it starts itself
 LAST_S = 1.5  # killed processes are gone in milliseconds
@@ -44,6 +48,17 @@ QUIET = {
     "RAY_task_events_report_interval_ms": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+SHELL = "/bin/sh"
+KEEP = """
+cat >/dev/null
+for round in 1 2 3; do
+  for process in /proc/[0-9]*; do
+    ls -l "$process/fd" 2>/dev/null | grep -qF -- " $1/" && kill -9 "${process#/proc/}"
+  done
+  rm -rf -- "$1" "$2"
+  sleep 0.3
+done
+"""
 ADVICE = "Start the node with `--engine process`: one process, no isolation, the same answers."
 
 
@@ -119,6 +134,7 @@ def start(runtime: Runtime, settings: Settings) -> None:
     _check_memory(store_bytes)
     for folder in (runtime.folder, runtime.spill):
         _make_empty(folder)
+    _hire_keeper(runtime)
     _set_environment(runtime.folder)
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     import ray
@@ -134,7 +150,7 @@ def start(runtime: Runtime, settings: Settings) -> None:
             log_to_driver=False,
             configure_logging=False,
             namespace="p2pmpc",
-            _temp_dir=str(runtime.folder),
+            _temp_dir=str(runtime.folder / INNER),
             _plasma_directory=str(MEMORY_FOLDER),
             _node_ip_address=NODE_IP,
         )
@@ -147,13 +163,31 @@ def start(runtime: Runtime, settings: Settings) -> None:
         ) from None
 
 
+def _hire_keeper(runtime: Runtime) -> None:
+    """It holds nothing open in the folder itself."""
+    subprocess.Popen(  # noqa: S603  the system's own shell
+        [SHELL, "-c", KEEP, "keeper", str(runtime.folder), str(runtime.spill)],
+        stdin=_leash(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+    )
+
+
+def _leash() -> int:
+    """The read end of a pipe whose write end this process holds until it ends."""
+    reader, _ = os.pipe()
+    return reader
+
+
 def _set_environment(folder: Path) -> None:
     token = folder / "token"
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
     os.environ.update(QUIET)
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
-    os.environ["RAY_TMPDIR"] = str(folder)
+    os.environ["RAY_TMPDIR"] = str(folder / INNER)
     for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_NAMESPACE"):
         os.environ.pop(name, None)
     root = str(Path(__file__).resolve().parents[3])  # actors import these very packages
