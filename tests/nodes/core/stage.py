@@ -39,7 +39,7 @@ REACHED = {
 
 
 def study_among(members, title="How many", recipients=()):
-    text = scene.STUDY.replace("How many\"", f'{title}"', 1)
+    text = scene.STUDY.replace('How many"', f'{title}"', 1)
     listed = ", ".join(f'"{name}"' for name in members)
     text = text.replace('"east", "north", "south"', listed)
     if recipients:
@@ -83,9 +83,7 @@ class Stage(scene.World):
             for session, seats in self.seats.items()
             for name, stage in seats.items()
             if stage in NEXT
-            and all(
-                seats.get(party) in REACHED[stage] for party in self.orders[session].parties
-            )
+            and all(seats.get(party) in REACHED[stage] for party in self.orders[session].parties)
         ]
 
     def advance(self, session, name):
