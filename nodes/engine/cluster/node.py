@@ -69,8 +69,8 @@ def _run(
     leash: int | None,
 ) -> None:
     """`leash` is a file whose end stops the node."""
-    runtime = find(home)
     lease = Lease(home / LEASE)
+    runtime = find(home)
     try:
         start(runtime, settings)
         log = make_log(home / "node.log", settings.name)

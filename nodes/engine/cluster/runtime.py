@@ -71,26 +71,53 @@ class Runtime:
 
 
 def find(home: Path) -> Runtime:
-    """Where this node's Ray will lie. Raises LocalError when it cannot run on this machine."""
+    """Where this node's Ray will lie: folders that no earlier one had, whose keeper may still run.
+
+    What an earlier one left is ended and removed; the caller holds the lease on `home`. Raises
+    LocalError when Ray cannot run on this machine.
+    """
     _check_version()
     _check_memory(0)
-    folder = home / "ray"
     mark = sha256(os.fsencode(home.resolve())).hexdigest()[:10]
-    if len(os.fsencode(folder)) > FOLDER_BYTES_MAX:
-        folder = _short(mark)
-    return Runtime(folder, MEMORY_FOLDER / f"p2pmpc-{os.getuid()}-{mark}")
-
-
-def _short(mark: str) -> Path:
-    for place in (os.environ.get("XDG_RUNTIME_DIR"), "/tmp"):  # noqa: S108  made 0700
-        if place and os.access(place, os.W_OK | os.X_OK):
-            folder = Path(place) / f"p2pmpc-{mark}"
-            if len(os.fsencode(folder)) <= FOLDER_BYTES_MAX:
-                return folder
+    spill = f"p2pmpc-{os.getuid()}-{mark}-"
+    places = [(home, "ray"), *((Path(place), f"p2pmpc-{mark}-") for place in _shorter())]
+    for place, start in [*places, (MEMORY_FOLDER, spill)]:
+        _clear(place, start)
+    one = secrets.token_hex(2)
+    for place, start in places:
+        if len(os.fsencode(place / f"{start}{one}")) <= FOLDER_BYTES_MAX:
+            return Runtime(place / f"{start}{one}", MEMORY_FOLDER / f"{spill}{one}")
     raise LocalError(
         "no folder has a name short enough for Ray's sockets",
         next="Set XDG_RUNTIME_DIR to a short path of your own.",
     )
+
+
+def _shorter() -> list[str]:
+    found = [os.environ.get("XDG_RUNTIME_DIR"), "/tmp"]  # noqa: S108  what is made there is 0700
+    return [place for place in found if place and os.access(place, os.W_OK | os.X_OK)]
+
+
+def _clear(place: Path, start: str) -> None:
+    """End and remove what an earlier Ray of this node has left here."""
+    for folder in place.glob(f"{start}[0-9a-f][0-9a-f][0-9a-f][0-9a-f]"):
+        if folder.lstat().st_uid == os.getuid() and not folder.is_symlink():
+            for process in _holders(folder):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(process, signal.SIGKILL)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _holders(folder: Path) -> list[int]:
+    """Processes of this user that hold a file in this folder open."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdecimal() and any(
+                str(one.readlink()).startswith(f"{folder}/") for one in (entry / "fd").iterdir()
+            ):
+                found.append(int(entry.name))
+    return found
 
 
 def _check_version() -> None:
@@ -133,7 +160,7 @@ def start(runtime: Runtime, settings: Settings) -> None:
     store_bytes = settings.object_store_mb * 2**20
     _check_memory(store_bytes)
     for folder in (runtime.folder, runtime.spill):
-        _make_empty(folder)
+        _make(folder)
     _hire_keeper(runtime)
     _set_environment(runtime.folder)
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -195,20 +222,10 @@ def _set_environment(folder: Path) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, roots)))
 
 
-def _make_empty(folder: Path) -> None:
+def _make(folder: Path) -> None:
     """This user's own folder, 0700, with nothing in it. Raises LocalError."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-        if folder.is_symlink() or found.st_uid != os.getuid():
-            raise LocalError(
-                f"{folder} belongs to somebody else",
-                file=str(folder),
-                next="Remove it, or have it removed.",
-            )
-        folder.chmod(0o700)
-        for entry in folder.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        folder.mkdir(mode=0o700)
     except OSError as fault:
         raise LocalError(
             f"the folder {folder} cannot be made: {fault.strerror}", file=str(folder), next=ADVICE
