@@ -63,6 +63,7 @@ class Gossip:
     spreading: bool = False  # the timer runs
     moved: set[str] = field(default_factory=set)  # members whose new address is not passed on yet
     noted: bool = True  # the book is in the store as it is
+    kept: bool = False  # it was written there in this interval: a flood costs one write
     pulled: dict[str, int] = field(default_factory=dict)  # `placed` when it was asked last
     answered: dict[str, tuple[Frontier, Frontier]] = field(default_factory=dict)  # theirs, own
     served: Counter[str] = field(default_factory=Counter)
@@ -73,7 +74,7 @@ class Gossip:
         """Forget what the last one counted."""
         self.pulled, self.answered = {}, {}
         self.served, self.refused = Counter(), Counter()
-        self.wanted = set()
+        self.wanted, self.kept = set(), False
 
     def forget(self, peer: str) -> None:
         """Its link changed: what was on the way may be lost. What it was served still counts."""
@@ -105,10 +106,7 @@ def on_gossip(core: Core) -> None:
         core.effects.append(Send(peer, core.feeds.frontier()))
     _tell_book(core, _some(core, 1), core.book.holding(core.now_ms))
     tell_address(core)
-    if not core.gossip.noted:
-        core.gossip.noted = True
-        records = Address(core.book.holding(core.now_ms))
-        core.effects.append(Remember("addresses", encode(records)))
+    _note_book(core)
     core.effects.append(SetTimer("gossip", core.settings.gossip_s))
 
 
@@ -129,6 +127,8 @@ def on_spread(core: Core) -> None:
     for peer in peers:
         core.effects.append(Send(peer, core.feeds.frontier()))
     _tell_book(core, peers, [r for r in core.book.holding(core.now_ms) if r.name in moved])
+    if not core.gossip.kept:
+        _note_book(core)
 
 
 def _some(core: Core, count: int) -> list[str]:
@@ -305,6 +305,14 @@ def take_address(core: Core, peer: str, message: Address) -> None:
             _refuse(core, peer, "address refused", fault)
     if core.book.twin():
         tell_twin(core, "it gives another address in this member's name")
+
+
+def _note_book(core: Core) -> None:
+    """The book into the store, so that a node that starts again knows where to dial."""
+    if not core.gossip.noted:
+        core.gossip.noted = core.gossip.kept = True
+        records = Address(core.book.holding(core.now_ms))
+        core.effects.append(Remember("addresses", encode(records)))
 
 
 def _tell_book(core: Core, peers: Iterable[str], records: Iterable[AddressRecord]) -> None:

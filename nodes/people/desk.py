@@ -61,6 +61,7 @@ class Desk:
             "data_faults": dict(sorted(core.unusable.items())),
             "studies": {study: case.state for study, case in sorted(core.cases.items())},
             "waiting": [study for study, case in sorted(core.cases.items()) if asks_me(core, case)],
+            "recovering": core.recovering,
             "failure": self.node.failure.to_json() if self.node.failure else None,
         }
 
