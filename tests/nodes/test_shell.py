@@ -65,7 +65,7 @@ class Village:
         await Desk(self.nodes[name]).add_data((str(path),), dictionary().to_bytes(), "utf-8")
 
     def propose(self):
-        return Desk(self.nodes["north"]).propose(self.study.to_bytes())
+        return Desk(self.nodes["north"]).propose(self.study.to_bytes(), None)
 
     async def until(self, holds):
         async with asyncio.timeout(LIMIT_S):
@@ -147,7 +147,7 @@ def test_a_fault_of_the_program_in_the_core_ends_the_node_and_not_only_an_event(
             south.take(SessionPaused(made.case("south").session, "checked", {}))
         assert south.failure is not None
         with pytest.raises(P2pmpcError, match="internal fault"):
-            Desk(south).propose(made.study.to_bytes())
+            Desk(south).propose(made.study.to_bytes(), None)
         assert (await made.ended("north")).waited_for == "south"
         assert "core fault" in (tmp_path / "south" / "node.log").read_text()
 
@@ -256,16 +256,16 @@ def test_a_request_that_meets_an_internal_fault_is_answered_without_its_message(
     said = []
 
     class Broken:
-        """A node whose status trips over a value of the data."""
-
-        class log:
-            exception = staticmethod(said.append)
+        """A desk whose status trips over a value of the data."""
 
         def status(self):
             raise ValueError("could not convert 31.41592653")
 
+    class Log:
+        exception = staticmethod(said.append)
+
     with pytest.raises(P2pmpcError) as caught:
-        asyncio.run(People(Broken()).answer(Request("GET", ("status",), {}, {})))
+        asyncio.run(People(Broken(), Log()).answer(Request("GET", ("status",), {}, {})))
     assert "31.41" not in str(caught.value.to_json())
     assert said == ["request failed"]
 
