@@ -6,6 +6,7 @@ import importlib.util
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,19 @@ def test_probes_ask_the_node_itself_and_give_it_time():
             patience = node["livenessProbe"]["periodSeconds"]
             assert patience * node["livenessProbe"]["failureThreshold"] >= 300
             assert "P2PMPC_NODE" in [variable["name"] for variable in node["env"]]
+
+
+def test_the_commands_are_ones_that_the_program_knows():
+    for variant in ALL.values():
+        for node in [one for one in all_containers(variant) if one["name"] == "node"]:
+            for command in (node["command"], node["livenessProbe"]["exec"]["command"]):
+                words = [word for word in command[1:] if not word.startswith("--")]
+                given = {word.split("=")[0] for word in command if word.startswith("--")}
+                said = subprocess.run(
+                    [sys.executable, "-m", "p2pmpc.cli", *words, "--help"],
+                    capture_output=True, text=True, check=True, cwd=K8S.parent,
+                )  # fmt: skip
+                assert given <= set(re.findall(r"--[a-z-]+", said.stdout)), words
 
 
 def test_two_nodes_of_one_identity_never_run():
