@@ -68,7 +68,8 @@ def test_every_setting_is_documented_with_its_default() -> None:
         )
         assert row, f"docs/settings.md does not list {field.name}"
         if field.default is not msgspec.NODEFAULT:
-            shown = f'"{field.default}"' if isinstance(field.default, str) else str(field.default)
+            default = list(field.default) if isinstance(field.default, tuple) else field.default
+            shown = f'"{default}"' if isinstance(default, str) else str(default)
             assert f"| `{shown}` |" in row, field.name
 
 

@@ -226,7 +226,7 @@ def test_an_answer_is_not_read_before_it_is_on_record(tmp_path):
         head = north.store.head("north")
         signed, _ = north.store.entries("north", head.seq, head.seq)[0]
         assert signed.read().kind == "answered"
-        assert north.result(made.study.id)["statistics"]["n"]["values"]["n"] == 90
+        assert Desk(north).result(made.study.id)["statistics"]["n"]["values"]["n"] == 90
 
     village(tmp_path, scene)
 
