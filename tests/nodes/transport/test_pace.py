@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from nodes.transport.events import Received
-from nodes.transport.pace import CONTROLS_BURST_MAX, CONTROLS_PER_S, Pace
+from nodes.transport.pace import CONTROLS_BURST_MAX, CONTROLS_PER_S, DEBT_MAX, Pace
 from nodes.transport.peer import CONTROLS_MAX
 from nodes.transport.reason import Reason
 from p2pmpc.errors import RemoteError
@@ -50,8 +50,8 @@ def test_what_a_sender_may_keep_for_a_slow_peer_is_no_flood():
     assert CONTROLS_BURST_MAX == CONTROLS_MAX
 
 
-def test_two_bursts_at_once_are_waited_for_and_one_message_more_is_a_flood(pace):
-    assert pace.pay(2 * CONTROLS_BURST_MAX) == CONTROLS_BURST_MAX / CONTROLS_PER_S
+def test_the_largest_debt_is_waited_for_and_one_message_more_is_a_flood(pace):
+    assert pace.pay(CONTROLS_BURST_MAX + DEBT_MAX) == DEBT_MAX / CONTROLS_PER_S
     with pytest.raises(RemoteError, match=Reason.FLOOD):
         pace.pay(1)
 

@@ -70,6 +70,7 @@ class Rogue:
             with contextlib.suppress(OSError, ssl.SSLError), self.link(member) as wire:
                 while not self.stop.is_set():
                     act(wire)
+                    time.sleep(0.005)  # a real one has a machine of its own
             time.sleep(0.02)
 
     def rest(self):
@@ -218,10 +219,8 @@ def log_lines(town, name, event, holds):
 
 def test_a_member_that_floods_is_let_go_by_name(honest, rogue):
     with contextlib.suppress(OSError), rogue.link(honest.members["north"]) as wire:
-        wire.settimeout(10)
-        wire.sendall(frame(encode_message(Ping())) * 20_000)
-        while wire.recv(65536):
-            pass
+        wire.settimeout(20)
+        wire.sendall(frame(encode_message(Ping())) * 100_000)
     flood = "more control messages at once than any node sends"
     assert log_lines(honest, "north", "link down", lambda line: line["reason"] == flood)
 
