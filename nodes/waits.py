@@ -1,8 +1,9 @@
 """Who is waited for: named to people, and ended when a peer's time is up.
 
 Before its session a study may wait for days for a member's consent: whose node is away is said, and
-ends nothing. Once all have agreed, and while a session runs, an unreachable peer has `link_grace_s`
-and one whose port refuses has `refused_grace_s`; a run has its deadline as a whole.
+ends nothing; the same while it waits for a place or rests between two attempts. Once this member is
+ready, and while a session runs, an unreachable peer has `link_grace_s` and one whose port refuses
+has `refused_grace_s`; a run has its deadline as a whole.
 """
 
 from __future__ import annotations
@@ -61,8 +62,9 @@ class Waits:
         """The same for studies that wait for members before their session."""
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
-            for study, case in sorted(self.core.cases.items()):
-                if case.final or case.session:
+            for study in sorted(self.core.places.open):
+                case = self.core.cases[study]
+                if case.session:
                     continue
                 done = case.consents if case.state == "proposed" else case.readies
                 for peer in sorted(set(case.study.parties) - set(done) - {self.name}):
@@ -71,7 +73,7 @@ class Waits:
     def _judge(self, study: str, session: bytes, peer: str) -> None:
         if peer == self.name:
             return
-        patient = self.core.cases[study].state == "proposed"
+        patient = self.core.cases[study].state in {"proposed", "agreed"}
         link = self.transport.link_state(peer)
         if link.up:
             self.named.pop((study, peer), None)

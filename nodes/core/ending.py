@@ -42,6 +42,7 @@ __all__ = [
     "end_study",
     "end_study_as_told",
     "error_json",
+    "rest",
     "shared_code",
     "shared_text",
 ]
@@ -49,7 +50,6 @@ __all__ = [
 RETRIED = frozenset({Aborted.code, MemberMissing.code, LocalError.code})
 GIVE_WAYS_MAX = 100  # of one study: more than its rivals can cause, and an end for a liar's loop
 SKEW_MS = 3_600_000  # members' clocks are at most an hour apart, or their owner is told
-DOUBLINGS_MAX = 10  # of the rest between two attempts
 
 
 def end_attempt(core: Core, case: Case, code: int, why: str, waited_for: str, told_by: str) -> None:
@@ -68,7 +68,7 @@ def end_attempt(core: Core, case: Case, code: int, why: str, waited_for: str, to
     told, text = shared_code(code), shared_text(core.name, code, why)
     core.write("ended", Ended(case.id, attempt, told, text, waited_for))
     if code != GAVE_WAY:
-        _rest(core, case)
+        rest(core, case)
 
 
 def _goes_on(core: Core, case: Case, code: int) -> bool:
@@ -98,15 +98,16 @@ def _with_history(case: Case, why: str) -> str:
     return f"{why} (the last attempt; {', '.join(before)})" if before else why
 
 
-def _rest(core: Core, case: Case) -> None:
-    """Every member waits for another time, the longer the more attempts there were."""
+def rest(core: Core, case: Case) -> None:
+    """Every member waits for another time, the longer the more attempts have failed."""
+    tried = sum(note.code != GAVE_WAY for note in case.over.values())
+    if not tried:
+        return
     case.resting = True
     core.places.file(case, core.name)
     share = int.from_bytes(core.randomness(2), "big") / 2**16
-    tried = sum(note.code != GAVE_WAY for note in case.over.values())
-    doubled = 2 ** min(DOUBLINGS_MAX, tried - 1)
-    after_s = core.settings.retry_s * doubled * (1 + share)
-    core.effects.append(SetTimer(f"retry:{case.id}", after_s))
+    doubled = 2 ** (tried - 1)  # the settings allow few attempts
+    core.effects.append(SetTimer(f"retry:{case.id}", core.settings.retry_s * doubled * (1 + share)))
 
 
 def end_study(core: Core, case: Case, code: int, why: str, waited_for: str, told_by: str) -> None:

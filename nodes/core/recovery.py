@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from nodes.core.attempts import on_ended, recipients_of
 from nodes.core.consent import consider
 from nodes.core.effects import SessionEnded
-from nodes.core.ending import end_attempt, end_study
+from nodes.core.ending import end_attempt, end_study, rest
 from nodes.core.feeds import Known
 from nodes.core.proposals import await_decisions
 from nodes.core.studies import ENDS, Case, EndedNote
@@ -118,7 +118,8 @@ def _take_up(core: Core, case: Case, released: bool | None) -> None:
     if case.state == "proposed":
         consider(core, case)
     elif case.state == "agreed":
-        return  # the next attempt begins as soon as there is a place
+        if not case.readies:  # nobody calls: after a failed attempt it rests anew
+            rest(core, case)
     elif case.state != "opening":
         end_attempt(core, case, Aborted.code, why, core.name, "")
     elif released is False or (released and not reads):

@@ -183,7 +183,7 @@ class Case:
         self.begin_attempt()
         self.session = session
         self.rules, self.described, self.commitments = {}, {}, {}
-        self.readies, self.snapshots = {}, {}
+        self.readies, self.snapshots, self.released = {}, {}, set()
         self.gathered = {k: mine for k, mine in self.gathered.items() if k == self.due}
 
 

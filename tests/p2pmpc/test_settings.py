@@ -7,6 +7,9 @@ from p2pmpc.errors import NotFound, WrongUsage
 from p2pmpc.limits import SETTINGS_BYTES_MAX
 from p2pmpc.settings import (
     PORT_MAX,
+    PROPOSAL_S_MAX,
+    SESSIONS_MAX,
+    TRIES_MAX,
     WAIT_S_MAX,
     Settings,
     parse_settings,
@@ -72,6 +75,15 @@ def test_each_limit_holds_one_past_it():
     for fields in ({"listen_port": PORT_MAX + 1}, {"gossip_s": WAIT_S_MAX + 1}):
         with pytest.raises(WrongUsage, match=next(iter(fields))):
             Settings(name="n", **fields)
+    for field, most in (
+        ("attempts", TRIES_MAX),
+        ("sessions", SESSIONS_MAX),
+        ("proposal_s", PROPOSAL_S_MAX),
+    ):
+        Settings(name="n", **{field: most})
+        for wrong in (0, most + 1):
+            with pytest.raises(WrongUsage, match=field):
+                Settings(name="n", **{field: wrong})
     text = '[node]\nname = "n"\n'
     parse_settings(text.ljust(SETTINGS_BYTES_MAX), "node.toml")
     with pytest.raises(WrongUsage, match="longer"):

@@ -1,4 +1,4 @@
-"""Attempts: another follows what may be chance, on the same inputs with fresh keys; then it fails."""
+"""Attempts: another follows what may be chance, on the same inputs with fresh keys."""
 
 import importlib.util
 import pathlib

@@ -107,7 +107,6 @@ def test_a_revocation_ends_also_what_opens_elsewhere(stage, study):
 
 
 def test_nothing_is_taken_back_once_a_share_may_have_left(stage, study):
-    (session,) = stage.seats
     reach(stage, "certified")
     assert set(stage.states(study).values()) == {"opening"}
     with pytest.raises(Refused, match="may have left"):
