@@ -151,8 +151,8 @@ class MemoryStore:
 
     def newly_read(self, volume: Volume) -> tuple[tuple[str, int, bytes], ...]:
         """The heads of a stored entry that its author's entry before did not have."""
-        feed, seq = self._feeds[volume.entry.author], volume.entry.seq
-        return self._library.newly_read(volume, feed[seq - 1] if seq else None)
+        feed, seq = self._feeds.get(volume.entry.author, []), volume.entry.seq
+        return self._library.newly_read(volume, feed[seq - 1] if 0 < seq <= len(feed) else None)
 
     def behind(self, heads: Sequence[tuple[str, int, bytes]]) -> list[str]:
         """Authors of whom less is stored than these heads say."""
