@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,14 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from nodes.ephemeral import open_node
+from nodes.durable import open_home
+from nodes.home import make_home
 from nodes.people.api import People
 from nodes.people.desk import Desk
 from nodes.people.http import serve
 from nodes.shell import Node as RunningNode
+from nodes.store.keys import Effort
 from p2pmpc.folder import private_folder
-from p2pmpc.node import Node, connect
+from p2pmpc.node import Node, StudyHandle, connect
+from p2pmpc.settings import Settings
 
+LIGHT = Effort(1, 8192)  # passphrases of tests are no secrets
 NAMES = ("north", "south", "west")
 DICTIONARY = """
 [dataset]
@@ -73,6 +79,12 @@ class House:
         for name in names:
             self.node(name).post("/policy", {"policy": '[default]\ndecide = "ask"\n'})
 
+    def proposed(self, title: str) -> dict[str, StudyHandle]:
+        """Proposed by north; the study at each member once each member's steward is asked."""
+        id_ = self.node("north").propose(self.study(title)).id
+        self.until(lambda: all(id_ in self.node(n).status()["waiting"] for n in NAMES))
+        return {name: self.node(name).study(id_) for name in NAMES}
+
     def found(self, title: str = "Three hospitals") -> None:
         cards = [self.node(name).card() for name in NAMES]
         for name in NAMES:
@@ -120,20 +132,34 @@ def house() -> Iterator[House]:
             yield one
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    found = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return found
+
+
 def _lived_in(folder: Path) -> Iterator[House]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
-    async def start(name: str) -> tuple[RunningNode, asyncio.Server]:
-        node = await open_node(name, folder / name, None)
+    async def start(name: str, port: int) -> tuple[RunningNode, asyncio.Server]:
+        settings = Settings(name=name, listen_port=port, link_grace_s=20.0, gossip_s=1.0)
+        home = make_home(folder / name, settings, b"correct horse", os.urandom, LIGHT)
+        node, _ = await open_home(home, b"correct horse", "process", lambda _: None)
         people = People(Desk(node), node.log)
         return node, await serve(folder / name / "control.sock", people.answer)
 
     def wait(work):  # type: ignore[no-untyped-def]
         return asyncio.run_coroutine_threadsafe(work, loop).result(30)
 
-    started = {name: wait(start(name)) for name in NAMES}
+    ports = zip(NAMES, free_ports(len(NAMES)), strict=True)
+    started = {name: wait(start(name, port)) for name, port in ports}
     try:
         yield House(folder, loop, {name: node for name, (node, _) in started.items()})
     finally:

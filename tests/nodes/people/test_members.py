@@ -26,6 +26,12 @@ def test_a_node_that_does_not_run_is_said_with_the_command_that_starts_it(tmp_pa
     assert "p2pmpc node start" in caught.value.next
 
 
+def test_a_node_is_named_by_its_folder_or_by_its_socket(empty_house) -> None:
+    home = empty_house.home("west")
+    assert connect(home).name == connect(str(home / "control.sock")).name == "west"
+    assert connect(home).card() == (home / "west.card").read_bytes()
+
+
 def test_outside_a_network_there_are_no_members_and_nothing_can_be_asked(empty_house) -> None:
     north = empty_house.node("north")
     assert north.members().empty
@@ -77,7 +83,7 @@ def test_a_study_of_a_column_that_nobody_has_is_refused_before_anybody_is_asked(
 
 
 def test_a_study_waits_for_stewards_and_runs_when_all_have_approved(house) -> None:
-    handles = proposed(house, "ages of all")
+    handles = house.proposed("ages of all")
     facts = handles["south"].facts()
     assert (facts["state"], facts["proposer"], facts["asks_me"]) == ("proposed", "north", True)
     assert facts["waits_for"] == [*NAMES]
@@ -97,7 +103,7 @@ def test_a_study_waits_for_stewards_and_runs_when_all_have_approved(house) -> No
 
 
 def test_one_refusal_ends_a_study_for_all_with_its_reason(house) -> None:
-    handles = proposed(house, "ages once more")
+    handles = house.proposed("ages once more")
     handles["west"].refuse("asked last week already")
     assert handles["north"].wait(30) == "refused"
     ended = handles["north"].facts()["ended"]
@@ -110,7 +116,7 @@ def test_one_refusal_ends_a_study_for_all_with_its_reason(house) -> None:
 
 
 def test_who_waits_too_long_is_told_whom_for(house) -> None:
-    handles = proposed(house, "ages with patience")
+    handles = house.proposed("ages with patience")
     for name in ("north", "west"):
         handles[name].approve("yes")
     house.until(lambda: handles["north"].facts()["waits_for"] == ["south"])
@@ -123,14 +129,14 @@ def test_who_waits_too_long_is_told_whom_for(house) -> None:
 
 
 def test_what_was_not_read_is_not_approved(house) -> None:
-    handles = proposed(house, "ages of others")
+    handles = house.proposed("ages of others")
     with pytest.raises(WrongUsage, match="another hash"):
         handles["south"].decide(True, "yes", "00" * 32)
     assert "south" in handles["south"].facts()["waits_for"]
 
 
 def test_a_proposer_takes_its_proposal_back_and_nobody_else_does(house) -> None:
-    handles = proposed(house, "ages by mistake")
+    handles = house.proposed("ages by mistake")
     with pytest.raises(Refused, match="proposed through north, not through south"):
         handles["south"].withdraw("not mine")
     handles["north"].withdraw("a mistake")
@@ -140,7 +146,7 @@ def test_a_proposer_takes_its_proposal_back_and_nobody_else_does(house) -> None:
 
 
 def test_a_consent_is_taken_back_before_the_answer_opens(house) -> None:
-    handles = proposed(house, "ages in doubt")
+    handles = house.proposed("ages in doubt")
     with pytest.raises(Refused, match="has not consented"):
         handles["south"].revoke("never said yes")
     handles["south"].approve("yes")
@@ -177,7 +183,7 @@ def test_an_id_is_found_by_its_beginning_and_never_by_chance(house) -> None:
 
 
 def test_what_waits_for_a_person_stands_in_the_status_and_first_in_the_list(house) -> None:
-    handles = proposed(house, "zz comes last by its title")
+    handles = house.proposed("zz comes last by its title")
     south = house.node("south")
     assert handles["south"].id in south.status()["waiting"]
     waiting = south.get("/studies")["studies"]
@@ -185,10 +191,3 @@ def test_what_waits_for_a_person_stands_in_the_status_and_first_in_the_list(hous
     assert asked == sorted(asked, reverse=True)
     handles["south"].refuse("only looked at")
     assert handles["south"].id not in south.status()["waiting"]
-
-
-def proposed(house, title):
-    """Proposed by north; the study at each member once each has been asked."""
-    handle = house.node("north").propose(house.study(title))
-    house.until(lambda: all(handle.id in house.node(n).status()["waiting"] for n in NAMES))
-    return {name: house.node(name).study(handle.id) for name in NAMES}
