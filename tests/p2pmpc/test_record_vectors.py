@@ -59,7 +59,10 @@ def run_message(case, b):
 
 
 def run_bundle(case, b):
-    assert verify_bundle(b("bundle")).ok
+    report = verify_bundle(b("bundle"))
+    for member, what in report.faults:
+        raise LogError(what, member=member)
+    assert report.ok
 
 
 RUNNERS = {

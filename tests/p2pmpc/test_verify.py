@@ -22,6 +22,7 @@ from p2pmpc.checkpoint import make_checkpoint
 from p2pmpc.codec import digest, encode
 from p2pmpc.errors import LogError, SplitView
 from p2pmpc.record import (
+    LIFETIME_MS_MAX,
     Answered,
     Body,
     Checked,
@@ -33,7 +34,9 @@ from p2pmpc.record import (
     Refusal,
     Release,
     Released,
+    Revocation,
     StudyNote,
+    Withdrawal,
     Withheld,
     author_entry,
     entry_hash,
@@ -42,6 +45,7 @@ from p2pmpc.roster import found_roster
 from p2pmpc.tree import Tree
 from p2pmpc.verify import UNCHECKED_SHOWN_MAX, UNIX_MS_SHOWN_MAX, main, verify_bundle
 
+UNIX_MS = 1_800_000_000_000  # when the society began
 ROOT = Path(module.__file__).resolve().parent.parent
 
 
@@ -105,6 +109,79 @@ def test_a_refused_study_tells_by_whom_and_cannot_steer_a_terminal(society):
     lines = verify_bundle(society.bundle()).lines()
     assert "          refused by west: no?[2J?way" in lines
     assert all(line.isprintable() for line in lines)
+
+
+def proposed(society):
+    """A study that all are ready for; its id."""
+    society.agree(b"a study")
+    return study_hash(b"a study").hex()
+
+
+def test_a_study_that_was_taken_back_tells_by_whom_and_why(society):
+    study = proposed(society)
+    society.write("north", "withdrawal", Withdrawal(study, "asked\nbetter"))
+    society.gossip()
+    society.everyone("ended", lambda _: Ended(study, 0, 306, "north took the study back", "north"))
+    report = verify_bundle(society.bundle())
+    assert report.ok
+    (found,) = report.studies
+    assert (found.state, found.withdrawn) == ("withdrawn", (("north", "asked\nbetter"),))
+    assert "          withdrawn by north: asked?better" in report.lines()
+    assert report.to_json()["studies"][0]["withdrawn"] == [
+        {"member": "north", "reason": "asked\nbetter"}
+    ]
+
+
+def test_a_consent_that_was_taken_back_tells_by_whom_and_why(society):
+    study = proposed(society)
+    society.write("south", "revocation", Revocation(study, "a patient objected"))
+    report = verify_bundle(society.bundle())
+    assert report.ok
+    assert (report.studies[0].state, report.studies[0].revoked[0][0]) == ("revoked", "south")
+    assert "          consent revoked by south: a patient objected" in report.lines()
+
+
+def test_an_expired_study_and_its_attempts_are_told_apart(society):
+    study = proposed(society)
+    society.write("west", "ended", Ended(study, 1, 402, "south was not heard", "south"))
+    assert verify_bundle(society.bundle()).studies[0].state == "ready"
+    society.write("west", "ended", Ended(study, 0, 406, "south did not decide", "south"))
+    report = verify_bundle(society.bundle())
+    assert report.studies[0].state == "expired"
+    lines = report.lines()
+    assert "          attempt 1 ended at west: south was not heard" in lines
+    assert "          ended at west: south did not decide" in lines
+
+
+@pytest.mark.parametrize(
+    ("author", "kind", "content", "said"),
+    [
+        ("west", "withdrawal", lambda s: Withdrawal(s, "no"), "no such study before it"),
+        ("west", "ended", lambda s: Ended(s, 2, 402, "no", ""), "for which it had not been ready"),
+        ("west", "ended", lambda _: Ended("ab", 1, 402, "no", ""), "no such ready before it"),
+        ("west", "revocation", lambda _: Revocation("ab", "no"), "no such consent before it"),
+    ],
+)
+def test_who_takes_back_or_ends_what_it_had_no_part_in_is_at_fault(
+    society, author, kind, content, said
+):
+    study = proposed(society)
+    society.write(author, kind, content(study))
+    assert_fault(society.bundle(), said)
+
+
+def test_a_consent_that_is_taken_back_after_the_share_may_have_left_is_a_fault(studied):
+    study = verify_bundle(studied.bundle()).studies[0].study
+    studied.write("west", "revocation", Revocation(study, "too late"))
+    assert_fault(studied.bundle(), "its share of the answer left")
+
+
+@pytest.mark.parametrize("expires_ms", [0, UNIX_MS, UNIX_MS + LIFETIME_MS_MAX + 60_000])
+def test_a_proposal_with_an_absurd_life_is_its_authors_fault(society, expires_ms):
+    signer = society.signers["north"]
+    signature = signer.sign(society.roster.network, "study", study_hash(b"a study"))
+    society.write("north", "study", StudyNote(b"a study", signer.public, signature, expires_ms))
+    assert_fault(society.bundle(), "expires before it begins or in over a year")
 
 
 def test_an_erased_body_is_listed_and_breaks_nothing(studied):

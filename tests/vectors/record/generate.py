@@ -30,7 +30,16 @@ from p2pmpc.messages import (  # noqa: E402
     encode_message,
     mail_claim,
 )
-from p2pmpc.record import ForkProof, Head, Withheld, author_entry, entry_hash  # noqa: E402
+from p2pmpc.record import (  # noqa: E402
+    Ended,
+    ForkProof,
+    Head,
+    Revocation,
+    Withdrawal,
+    Withheld,
+    author_entry,
+    entry_hash,
+)
 from p2pmpc.tree import Tree  # noqa: E402
 
 OK = "ok"
@@ -227,8 +236,17 @@ def messages():
     return found + [case(name, wrong(405, "south"), message=data) for name, data in spoiled]
 
 
+def taken_back(make, author, kind, content):
+    """A society whose study is ready, and what one member then writes about it."""
+    society = make(["north", "south", "west"])
+    society.begin()
+    certificate, _ = society.agree(b"a study")
+    society.write(author, kind, content(certificate.study.hex()))
+    return society.bundle()
+
+
 def bundles(society):
-    data = society.bundle()
+    data, make = society.bundle(), type(society)
     return [
         case("good", OK, bundle=data),
         case("a byte changed", wrong(701, "north"), bundle=flipped(data, len(data) // 2)),
@@ -237,6 +255,31 @@ def bundles(society):
             "a feed cut short",
             wrong(701, "west"),
             bundle=society.bundle(feeds={**society.feeds, "west": society.feeds["west"][:-1]}),
+        ),
+        case(
+            "taken back by who proposed it",
+            OK,
+            bundle=taken_back(make, "north", "withdrawal", lambda s: Withdrawal(s, "no")),
+        ),
+        case(
+            "taken back by another",
+            wrong(701, "west"),
+            bundle=taken_back(make, "west", "withdrawal", lambda s: Withdrawal(s, "no")),
+        ),
+        case(
+            "a consent taken back",
+            OK,
+            bundle=taken_back(make, "south", "revocation", lambda s: Revocation(s, "no")),
+        ),
+        case(
+            "an attempt that ended",
+            OK,
+            bundle=taken_back(make, "west", "ended", lambda s: Ended(s, 1, 402, "no", "south")),
+        ),
+        case(
+            "an attempt that had not begun",
+            wrong(701, "west"),
+            bundle=taken_back(make, "west", "ended", lambda s: Ended(s, 2, 402, "no", "south")),
         ),
     ]
 
