@@ -82,6 +82,8 @@ def _proposed(facts: Mapping[str, Any]) -> Iterator[str]:
     if facts["state"] == "answered":
         yield f"p2pmpc study result {short} shows the answer."
     elif not facts["ended"]:
+        if facts["asks_me"]:
+            yield f"Your own organisation decides too: p2pmpc study show {short}"
         yield f"p2pmpc study show {short} --wait follows it."
 
 
@@ -105,7 +107,7 @@ def _register_list(group: click.Group) -> None:
                 one["title"],
                 one["proposer"],
                 one["state"],
-                "you" if one["asks_me"] else ", ".join(one["waits_for"]),
+                _waited(one, own.name),
                 moment(one["expires_ms"]) if one["waits_for"] else "",
             ]
             for one in found
@@ -113,6 +115,12 @@ def _register_list(group: click.Group) -> None:
         columns = ("study", "title", "proposed by", "state", "waits for", "until")
         lines = [Table("", columns, rows) if rows else "No study is known here yet."]
         return Reply("study list", {"studies": found}, [*lines, *_list_hints(found)])
+
+
+def _waited(one: Mapping[str, Any], me: str) -> str:
+    """Whom a study waits for, the reader first where it is one of them."""
+    others = [name for name in one["waits_for"] if name != me or not one["asks_me"]]
+    return ", ".join(["you", *others] if one["asks_me"] else others)
 
 
 def _list_hints(found: list[Mapping[str, Any]]) -> Iterator[str]:
