@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 
-def test_the_demo_compares_every_answer_and_leaves_nothing(place) -> None:
-    result = place.run("demo", "--json", "--out", place.folder / "kept")
+
+@pytest.mark.parametrize("engine", ["process", pytest.param("ray", marks=pytest.mark.slow)])
+def test_the_demo_compares_every_answer_and_leaves_nothing(place, engine) -> None:
+    result = place.run("demo", "--json", "--engine", engine, "--out", place.folder / "kept")
     assert result.exit == 0, result.reply["error"]
     data = result.reply["data"]
     assert [len(one["answer"]["members"]) for one in data["studies"]] == [3, 4]
@@ -26,3 +29,19 @@ def test_the_demo_never_writes_over_a_folder(place) -> None:
     result = place.run("demo", "--json", "--out", folder)
     assert result.exit == 1
     assert "not empty" in result.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("trial", "exit_code", "code", "said"),
+    [
+        ("refusal", 3, 301, "west: the kind crosstab is not allowed"),
+        ("kill", 4, 402, "ended by signal 9 (SIGKILL)"),
+        ("forgery", 7, 701, "its signature does not verify"),
+    ],
+)
+def test_a_trial_ends_as_it_would_for_anybody(place, trial, exit_code, code, said) -> None:
+    result = place.run("demo", "--try", trial, "--json")
+    assert (result.exit, result.error["code"]) == (exit_code, code)
+    assert said in result.error["message"]
+    assert result.reply["data"]["lines"]
+    assert place.left(2.0) == []
