@@ -1,4 +1,7 @@
-"""Ray, one organisation's own: is it there, is its token private, do its paths fit."""
+"""Ray, one organisation's own: is it there, is its token private, do its paths fit.
+
+Only looked at: a node that runs on it goes on, and what an earlier one left stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodes.doctor.finding import Finding, fault, note, ok
-from nodes.engine.cluster.runtime import FOLDER_BYTES_MAX, VERSION_MIN, find
-from p2pmpc.errors import LocalError
+from nodes.engine.cluster.runtime import FOLDER_BYTES_MAX, VERSION_MIN, places_of
 
 __all__ = ["Actors", "check_actors", "read_actors"]
 
 TOKEN = "token"  # noqa: S105  a file's name, in the engine's folder
+DIGITS = 4 * "[0-9a-f]"  # at the end of the folder's name, fresh at each start
 VERSION_END = (3, 0)  # tested from the engine's first version up to, not including, this one
 
 
@@ -47,11 +50,12 @@ def read_actors(needed: bool, home: Path, environment: Mapping[str, str]) -> Act
 
 
 def _folder(home: Path) -> Path:
-    """Where the engine would put Ray; where it finds no place, the one that is too long."""
-    try:
-        return find(home).folder
-    except LocalError:  # its version and its room are looked at for themselves
-        return home / "ray"
+    """Where Ray lies, else where it will: the first place that is short enough, or the first."""
+    places = places_of(home)
+    found = [one for place, start in places for one in sorted(place.glob(f"{start}{DIGITS}"))]
+    coming = [place / f"{start}0000" for place, start in places]
+    short = [one for one in coming if len(os.fsencode(one)) <= FOLDER_BYTES_MAX]
+    return (*found, *short, *coming)[0]
 
 
 def check_actors(facts: Actors) -> list[Finding]:

@@ -132,10 +132,15 @@ def _sockets(settings: Settings, running: Running) -> list[Finding]:
 async def _network(settings: Settings, running: Running, history: History) -> list[Finding]:
     members = _members(settings.name, running, history)
     linked = frozenset(running.status.get("links", ()))
-    address = settings.advertise or f"{settings.listen_host}:{settings.listen_port}"
     certificate = running.card.certificate if running.card is not None else None
-    own = await read_own_address(address, certificate, DIAL_S)
+    own = await read_own_address(_address(settings, history), certificate, DIAL_S)
     return [*check_own_address(own), *check_peers(await read_peers(members, linked, DIAL_S))]
+
+
+def _address(settings: Settings, history: History) -> str:
+    """Where others dial this node: set, or as it said last where the system chooses the port."""
+    chosen = "" if settings.listen_port else history.addresses.get(settings.name, "")
+    return settings.advertise or chosen or f"{settings.listen_host}:{settings.listen_port}"
 
 
 def _members(name: str, running: Running, history: History) -> dict[str, tuple[bytes, str]]:

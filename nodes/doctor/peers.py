@@ -134,6 +134,9 @@ async def read_own_address(address: str, certificate: bytes | None, within_s: fl
 def check_own_address(facts: Own) -> list[Finding]:
     """On the address that other members dial."""
     fix = 'Set `advertise = "host:port"` in settings.toml to what others can dial.'
+    if facts.address.endswith(":0"):
+        text = "where others may dial this node is known when it runs in a network"
+        return [note("address", text, "Set `listen_port` if a firewall must let it through.")]
     if not facts.hosts:
         text = f"the advertised address {facts.address or '(none)'} cannot be resolved"
         return [fault("address", text, fix)]

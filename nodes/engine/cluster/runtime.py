@@ -29,7 +29,7 @@ from pathlib import Path
 from p2pmpc.errors import LocalError
 from p2pmpc.settings import Settings
 
-__all__ = ["FOLDER_BYTES_MAX", "Runtime", "descendants", "end", "find", "start"]
+__all__ = ["FOLDER_BYTES_MAX", "Runtime", "descendants", "end", "find", "places_of", "start"]
 
 VERSION_MIN = (2, 50)  # the first with tokens for a cluster of one's own
 FOLDER_BYTES_MAX = 41  # Ray's longest socket lies 66 bytes deeper, and the kernel stops at 107
@@ -78,9 +78,7 @@ def find(home: Path) -> Runtime:
     """
     _check_version()
     _check_memory(0)
-    mark = sha256(os.fsencode(home.resolve())).hexdigest()[:10]
-    spill = f"p2pmpc-{os.getuid()}-{mark}-"
-    places = [(home, "ray"), *((Path(place), f"p2pmpc-{mark}-") for place in _shorter())]
+    places, spill = places_of(home), f"p2pmpc-{os.getuid()}-{_mark(home)}-"
     for place, start in [*places, (MEMORY_FOLDER, spill)]:
         _clear(place, start)
     one = secrets.token_hex(2)
@@ -91,6 +89,18 @@ def find(home: Path) -> Runtime:
         "no folder has a name short enough for Ray's sockets",
         next="Set XDG_RUNTIME_DIR to a short path of your own.",
     )
+
+
+def places_of(home: Path) -> list[tuple[Path, str]]:
+    """Where this node's Ray may lie, the first that is short enough: folder, and how names begin.
+
+    Four hexadecimal digits follow. Nothing is looked at, made or ended.
+    """
+    return [(home, "ray"), *((Path(place), f"p2pmpc-{_mark(home)}-") for place in _shorter())]
+
+
+def _mark(home: Path) -> str:
+    return sha256(os.fsencode(home.resolve())).hexdigest()[:10]
 
 
 def _shorter() -> list[str]:

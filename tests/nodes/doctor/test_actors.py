@@ -1,8 +1,10 @@
 """What Ray needs, looked at without starting it."""
 
 import shutil
+import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nodes.doctor.actors import Actors, check_actors, read_actors
-from nodes.engine.cluster.runtime import FOLDER_BYTES_MAX, find
+from nodes.engine.cluster.runtime import FOLDER_BYTES_MAX, places_of
 
 GOOD = Actors(True, "2.60.0", False, Path("/run/north/ray"), 0o600)
 
@@ -39,9 +41,28 @@ def test_ray_that_is_missing_or_of_another_version_is_a_fault_where_it_is_used()
         assert found(version=right)["ray"].level == "ok"
 
 
+def ray_folder(home):
+    place, start = places_of(home)[0]
+    folder = place / f"{start}12ab"
+    folder.mkdir()
+    return folder
+
+
+def test_a_ray_that_runs_is_looked_at_and_left_alone(home):
+    held = ray_folder(home) / "session.log"
+    with held.open("wb") as file, subprocess.Popen(["sleep", "60"], stdout=file) as ray:
+        try:
+            facts = read_actors(True, home, {})
+            time.sleep(0.1)
+            assert ray.poll() is None
+        finally:
+            ray.kill()
+    assert facts.folder == held.parent
+    assert held.exists()
+
+
 def test_a_token_that_others_can_read_is_a_fault(home):
-    token = find(home).folder / "token"
-    token.parent.mkdir()
+    token = ray_folder(home) / "token"
     token.write_text("secret")
     token.chmod(0o640)
     facts = read_actors(True, home, {})

@@ -117,6 +117,7 @@ def test_where_nobody_is_reached_this_machine_is_at_fault():
         (Own("node.example.org:7443", ("198.51.100.7",), True), "ok"),
         (Own("node.example.org:7443", ("198.51.100.7",), False), "note"),
         (Own("127.0.0.1:7443", ("127.0.0.1",), True), "note"),
+        (Own("127.0.0.1:0", (), None), "note"),
         (Own("0.0.0.0:7443", ("0.0.0.0",), None), "fault"),
         (Own("[::]:7443", ("::",), None), "fault"),
         (Own("gone.invalid:7443", (), None), "fault"),
