@@ -15,7 +15,7 @@ import click
 from p2pmpc.cli.output import Progress, Reply, failed, perform, show_reply
 from p2pmpc.errors import Aborted, NotBuilt, WrongUsage
 
-__all__ = ["COMING", "command_tree", "progress", "run", "spoken"]
+__all__ = ["COMING", "command_tree", "debugging", "progress", "run", "spoken"]
 
 SETTINGS: Mapping[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 ABOUT = (
@@ -64,7 +64,7 @@ def spoken(
 
         @functools.wraps(function)
         def command(as_json: bool, debug: bool, **options: Any) -> int:
-            click.get_current_context().meta["as_json"] = as_json
+            click.get_current_context().meta.update(as_json=as_json, debug=debug)
             return perform(full, as_json, debug, lambda: function(**options))
 
         shown = click.option(
@@ -82,6 +82,11 @@ def spoken(
 def progress() -> Progress:
     """Where the running command says how far it is: nowhere with --json."""
     return Progress(silent=click.get_current_context().meta["as_json"])
+
+
+def debugging() -> bool:
+    """Whether the running command was given --debug."""
+    return bool(click.get_current_context().meta["debug"])
 
 
 def run(words: Sequence[str]) -> int:
