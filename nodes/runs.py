@@ -61,6 +61,7 @@ class Runs:
     chore: Callable[[Coroutine[Any, Any, None]], None]
     watch: Callable[[Running], Coroutine[Any, Any, None]]
     failed: Callable[[], bool]
+    fail: Callable[[P2pmpcError], None]
     outcomes: Outcomes
     log: Any
     running: dict[bytes, Running] = field(default_factory=dict)
@@ -94,6 +95,8 @@ class Runs:
             self.take(SessionEnded(order.session, outcome.answer_hash, outcome.released))
             if self.core.cases[order.study].state not in {"answered", "withheld"}:
                 self.outcomes.forget(order.study)
+        except StoreFailed as fault:
+            self.fail(fault)  # an answer that cannot be kept: no later entry may hide that
         except (Abort, P2pmpcError) as fault:
             self._ended_early(order.session, fault)
         except Exception:

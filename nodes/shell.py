@@ -120,12 +120,12 @@ class Node:
                 self._carry_out(effect)
         except P2pmpcError as fault:
             if self.core.appends:
-                self._fail(fault)
+                self.fail(fault)
             raise
         except Exception:
             self.log.exception("core fault")
             ended = P2pmpcError("an internal fault ended the node", next="Start the node again.")
-            self._fail(ended)
+            self.fail(ended)
             raise ended from None
 
     def check_alive(self) -> None:
@@ -158,7 +158,7 @@ class Node:
                 self.stories.tell(study, event, member, text, error)
                 self.log.info("story", study=study, step=event, member=member)
 
-    def _fail(self, fault: P2pmpcError) -> None:
+    def fail(self, fault: P2pmpcError) -> None:
         """The record cannot be written: stop before anything else is signed or sent.
 
         Other members are told by an unsigned message, and then by a port that refuses them.
@@ -301,6 +301,7 @@ def build_node(
         chore=lambda work: nodes[0].chore(work),  # noqa: PLW0108  made later
         watch=waits.watch,
         failed=lambda: nodes[0].failure is not None,
+        fail=lambda fault: nodes[0].fail(fault),  # noqa: PLW0108  made later
         outcomes=Outcomes(store),
         log=log,
     )

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -99,14 +100,22 @@ def test_a_link_that_is_cut_for_a_while_costs_a_pause(town, linked_frames, linke
     verify_bundle(bundle(town.members["lab"]))
 
 
+def fill_disk(member):
+    """Its record may grow by one more page, whatever has been written by now."""
+    log = member.home / "record.sqlite-wal"
+    room = max(log.stat().st_size, (member.home / "record.sqlite").stat().st_size) + 4096
+    resource.prlimit(member.process.pid, resource.RLIMIT_FSIZE, (room, room))
+
+
 def test_a_full_disk_ends_the_node_before_anything_signed_leaves_it(
     town, count_frames, count_study
 ):
     for name in ("lab", "north"):
         town.start(name)
-    victim = town.start("south", limit_bytes=100_000)
+    victim = town.start("south")
     town.found()
     wait_links(town, 2)
+    fill_disk(victim)
     study = None
     with contextlib.suppress(StoreFailed):  # the disk may be full before the data is announced
         study = town.propose(count_study, count_frames)
