@@ -135,11 +135,20 @@ class Member:
     """One node process. `limit_bytes` caps the size of any file it writes.
 
     `step` is where it kills itself (see dying.py); such members wait less long for the dead.
-    `skew_s` is how far its clock is ahead (see skewed.py). `changes` are settings.
+    `skew_s` is how far its clock is ahead (see skewed.py). `changes` are settings. `disk_bytes`
+    gives it a disk of its own, which nobody else sees (look in /proc/PID/root).
     """
 
     def __init__(
-        self, name, home, wire=None, limit_bytes=None, step=None, skew_s=None, changes=None
+        self,
+        name,
+        home,
+        wire=None,
+        limit_bytes=None,
+        step=None,
+        skew_s=None,
+        disk_bytes=None,
+        changes=None,
     ):
         self.name, self.home, self.wire = name, home, wire
         settings = home.with_suffix(".toml")
@@ -155,6 +164,10 @@ class Member:
         settings.write_text(msgspec.structs.replace(rehearsal_settings(name), **changes).to_toml())
         command = [sys.executable, *program, "--ephemeral", "--name", name]
         command += ["--home", str(home), "--settings", str(settings)]
+        if disk_bytes is not None:
+            home.mkdir(mode=0o700)
+            mount = f"mount -t tmpfs -o size={disk_bytes},mode=700 none {home}"
+            command = ["unshare", "-rm", "sh", "-c", f'{mount} && exec "$@"', "sh", *command]
         self.errors = open(home.with_suffix(".stderr"), "wb")  # noqa: SIM115  closed in end()
         self.process = subprocess.Popen(
             command,
@@ -167,7 +180,8 @@ class Member:
         assert ready, f"{name} did not start"
         words = json.loads(self.process.stdout.readline())
         assert words["ready"], words
-        self.client = NodeClient(words["socket"], name)
+        inside = f"/proc/{self.process.pid}/root" if disk_bytes is not None else ""
+        self.client = NodeClient(inside + words["socket"], name)
         if wire is not None:
             wire.target = self.port()
 
@@ -218,12 +232,23 @@ class Town:
         self.members = {}
         self.wires = []
 
-    def start(self, name, wired=False, limit_bytes=None, step=None, skew_s=None, **changes):
+    def start(
+        self,
+        name,
+        wired=False,
+        limit_bytes=None,
+        step=None,
+        skew_s=None,
+        disk_bytes=None,
+        **changes,
+    ):
         wire = None
         if wired:
             wire = Wire()
             self.wires.append(wire)
-        member = Member(name, self.folder / name, wire, limit_bytes, step, skew_s, changes)
+        member = Member(
+            name, self.folder / name, wire, limit_bytes, step, skew_s, disk_bytes, changes
+        )
         self.members[name] = member
         return member
 
