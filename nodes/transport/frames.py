@@ -15,7 +15,7 @@ __all__ = ["FRAME_MAX", "HEAD_BYTES", "FrameReader", "frame", "frame_head"]
 
 HEAD_BYTES = 4
 FRAME_MAX = FRAME_BYTES_MAX
-READ_BYTES = 64 * 2**10  # asked for where no large frame has begun: many small ones at once
+READ_BYTES = 16 * 2**10  # a TLS record: asked for where no larger frame has begun
 
 
 def frame(message: bytes) -> bytes:

@@ -34,7 +34,7 @@ from p2pmpc.messages import (
 __all__ = ["LINK", "Link", "LinkEvent", "LinkOwner", "State", "move"]
 
 WRITE_BUFFER_MAX = 2**20  # bytes that may wait in the TLS layer before the mail is held back
-ACK_WAIT_S = 0.01  # an answer is often ready sooner, and carries the acknowledgement for nothing
+ACK_WAIT_S = 0.01  # one acknowledgement for all mail of this time, not one for each answer
 FAREWELL_S = 1.0  # how long the last bytes (Bye, Refuse) may take to leave
 
 
@@ -265,9 +265,14 @@ class Link(asyncio.BufferedProtocol):  # the one way to have bytes read into one
             self.loop.call_soon(self._pump)
 
     def pump_later(self) -> None:
-        """Send what waits within ACK_WAIT_S, unless something else is sent before."""
+        """Send what may wait within ACK_WAIT_S; until then `rests`."""
         if self._later is None:
             self._later = self.loop.call_later(ACK_WAIT_S, self._pump_at_last)
+
+    @property
+    def rests(self) -> bool:
+        """Whether what may wait still has time."""
+        return self._later is not None
 
     def _pump_at_last(self) -> None:
         self._later = None

@@ -382,7 +382,8 @@ class Transport:
         peer = self._peers.get(link.peer)
         if peer is None or peer.link is not link:
             return []
-        return peer.next_batch(self._office.acknowledgements(peer.name))
+        waiting = link.rests and not self._office.is_pressing(peer.name)
+        return peer.next_batch([] if waiting else self._office.acknowledgements(peer.name))
 
     # ---- mail that comes in ----
 

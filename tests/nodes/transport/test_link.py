@@ -7,6 +7,8 @@ import pytest
 from blake3 import blake3
 from msgspec.structs import replace
 
+from nodes.transport import link as link_module
+from nodes.transport import office as office_module
 from nodes.transport.events import LinkDown, MailRefused
 from nodes.transport.frames import FRAME_MAX
 from nodes.transport.link import LINK, LinkEvent, State, move
@@ -295,5 +297,39 @@ def test_the_newest_authenticated_link_wins(play, add_rude):
         assert await new.hear(Pong)
         assert [down.reason for down in scene.of("alpha", LinkDown)] == [Reason.REPLACED]
         assert scene.is_up("alpha", "mallory")
+
+    play(story, Timing())
+
+
+def test_one_acknowledgement_is_for_all_mail_of_its_time(play, add_rude, monkeypatch):
+    monkeypatch.setattr(link_module, "ACK_WAIT_S", 0.5)
+
+    async def story(scene):
+        alpha = await scene.add("alpha")
+        rude = await add_rude(scene)
+        alpha.open_session(SESSION, ["mallory"])
+        for number in range(3):
+            rude.say(signed_mail(rude, number))
+            await scene.until(lambda n=number: len(scene.mails("alpha")) == n + 1)
+            await alpha.post(SESSION, "mallory", "a", b"answer")
+            assert (await rude.hear(Mail)).number == number
+        assert await rude.hear(Ack) == Ack(SESSION, 2)
+
+    play(story, Timing())
+
+
+def test_much_mail_is_acknowledged_without_waiting(play, add_rude, monkeypatch):
+    monkeypatch.setattr(link_module, "ACK_WAIT_S", 3600.0)
+    monkeypatch.setattr(office_module, "PRESSING_MAILS", 2)
+
+    async def story(scene):
+        alpha = await scene.add("alpha")
+        rude = await add_rude(scene)
+        alpha.open_session(SESSION, ["mallory"])
+        for number in range(4):
+            rude.say(signed_mail(rude, number))
+            await scene.until(lambda n=number: len(scene.mails("alpha")) == n + 1)
+        assert await rude.hear(Ack) == Ack(SESSION, 1)
+        assert await rude.hear(Ack) == Ack(SESSION, 3)
 
     play(story, Timing())
