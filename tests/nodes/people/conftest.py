@@ -103,7 +103,7 @@ class House:
         self.until(lambda: all(len(one.catalogue_rows()) == 6 for one in everybody))
 
     @staticmethod
-    def until(holds: Callable[[], bool], within_s: float = 15.0) -> None:
+    def until(holds: Callable[[], bool], within_s: float = 30.0) -> None:
         """Wait until it holds; a test that waits for ever would tell nothing."""
         deadline = time.monotonic() + within_s
         while not holds():
