@@ -1,0 +1,91 @@
+"""Frames between a node's own processes: whole, in order, bounded, and never taken for a pickle."""
+
+import asyncio
+import stat
+
+import pytest
+
+from nodes.engine.cluster.channel import FRAME_BYTES_MAX, dial, listen
+from nodes.engine.cluster.letters import SESSION_FRAMES, Mail, Posted
+from p2pmpc.errors import LocalError
+
+
+def meeting(folder, said, heard):
+    """Connect two ends; `said` writes at one, what the other receives goes to `heard`."""
+
+    async def scene():
+        path = folder / "s"
+        done = asyncio.get_running_loop().create_future()
+
+        async def serve(channel):
+            try:
+                done.set_result(await heard(channel))
+            except LocalError as fault:
+                done.set_exception(fault)
+            channel.close()
+
+        server = await listen(path, SESSION_FRAMES, serve)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        channel = await dial(path, SESSION_FRAMES, 5)
+        await said(channel)
+        async with asyncio.timeout(20):
+            found = await done
+        channel.close()
+        server.close()
+        return found
+
+    return asyncio.run(scene())
+
+
+def test_frames_arrive_whole_and_in_order(tmp_path):
+    sent = [Mail("north", f"m{k}", bytes(k * 100_000)) for k in range(8)]
+
+    async def said(channel):
+        for frame in sent:
+            channel.send(frame)
+        await channel.drain()
+        channel.close()
+
+    async def heard(channel):
+        found = []
+        while (frame := await channel.receive()) is not None:
+            found.append(frame)
+        return found
+
+    assert meeting(tmp_path, said, heard) == sent
+
+
+def test_a_frame_one_byte_too_long_is_neither_sent_nor_taken(tmp_path):
+    async def said(channel):
+        with pytest.raises(LocalError):
+            channel.send(Mail("north", "m", bytes(FRAME_BYTES_MAX)))
+        channel.writer.write((FRAME_BYTES_MAX + 1).to_bytes(4, "big"))
+        await channel.drain()
+
+    with pytest.raises(LocalError, match="longer"):
+        meeting(tmp_path, said, lambda channel: channel.receive())
+
+
+@pytest.mark.parametrize("data", [b"\x80\x04K\x01.", b"\x93\xa4Mail\x01\x02", b"\xc1", b""])
+def test_what_is_no_frame_is_refused(tmp_path, data):
+    async def said(channel):
+        channel.writer.write(len(data).to_bytes(4, "big") + data)
+        await channel.drain()
+
+    with pytest.raises(LocalError, match="no frame"):
+        meeting(tmp_path, said, lambda channel: channel.receive())
+
+
+def test_an_end_that_goes_away_is_none_and_sending_to_it_does_nothing(tmp_path):
+    async def said(channel):
+        channel.close()
+        channel.send(Posted(1))
+
+    async def heard(channel):
+        return await channel.receive()
+
+    assert meeting(tmp_path, said, heard) is None
+
+
+def test_no_frame_shows_what_it_carries():
+    assert "secret" not in repr(Mail("north", "secret", b"secret"))
