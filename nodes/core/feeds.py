@@ -58,6 +58,7 @@ MARKS_MAX = 2**16  # entries whose hash and time are at hand: 20 MB; others are 
 NEWS_STEP = 64  # entries of one feed read from the store at once, after some were wanted
 
 Filed: TypeAlias = tuple[SignedEntry, Body | None]
+Placed: TypeAlias = tuple[int, str, int, Filed]  # logical time, author, number
 
 
 class Shelf(Shape):
@@ -83,6 +84,7 @@ class News:
     batches: list[Entries]
     size: int
     cut: bool
+    ends: dict[str, int]  # author -> the last number among them
 
 
 @dataclass(slots=True)
@@ -161,9 +163,14 @@ class Feeds:
         return self._hash_at(entry.author, entry.seq) == name
 
     def _placeable(self, entry: Entry) -> bool:
-        return entry.seq == self._next(entry.author) and all(
-            seq < self._next(author) or author in self.forks for author, seq, _ in entry.heads
-        )
+        if entry.seq != self._next(entry.author):
+            return False
+        heads = self.heads
+        for author, seq, _ in entry.heads:  # a plain loop: hundreds of heads for every entry
+            head = heads.get(author)
+            if (head is None or head.seq < seq) and author not in self.forks:
+                return False
+        return True
 
     def _next(self, author: str) -> int:
         head = self.heads.get(author)
@@ -312,7 +319,7 @@ class Feeds:
         entry under a number, this node's own: together they are proof.
         """
         if frontier.heads == self.frontier().heads:
-            return News([], 0, cut=False)  # most frontiers, once the entries have spread
+            return News([], 0, cut=False, ends={})  # most frontiers, once the entries have spread
         theirs = {author: (seq, found) for author, seq, found in frontier.heads}
         runs = [
             self._run(author, self._first_lacking(author, theirs), last)
@@ -331,12 +338,13 @@ class Feeds:
             return seq + 1
         return seq + 1 if self._hash_at(author, seq) == found else seq
 
-    def _run(self, author: str, first: int, last: int) -> Iterator[tuple[int, str, Filed]]:
+    def _run(self, author: str, first: int, last: int) -> Iterator[Placed]:
         """A feed's entries with their logical time, read in growing steps: often one is enough."""
         step = 1
         while first <= last:
             for filed in self.shelf.entries(author, first, min(last, first + step - 1)):
-                yield self.reading.entry(filed[0]).lamport, author, filed
+                entry = self.reading.entry(filed[0])
+                yield entry.lamport, author, entry.seq, filed
             first, step = first + step, min(4 * step, NEWS_STEP)
 
 
@@ -352,16 +360,18 @@ def _unlike(these: Frontier, those: Frontier) -> list[tuple[str, int, bytes]]:
     return [this for this in these.heads if this not in known]
 
 
-def _news(run: Iterable[tuple[int, str, Filed]], room: int) -> News:
+def _news(run: Iterable[Placed], room: int) -> News:
     found: list[Filed] = []
+    ends: dict[str, int] = {}
     size = 0
-    for _, _, filed in run:
+    for _, author, seq, filed in run:
         weight = _weight(*filed)
         if found and size + weight > room:
-            return News(batches(found), size, cut=True)
+            return News(batches(found), size, cut=True, ends=ends)
         found.append(filed)
+        ends[author] = seq
         size += weight
-    return News(batches(found), size, cut=False)
+    return News(batches(found), size, cut=False, ends=ends)
 
 
 def _weight(signed: SignedEntry, body: Body | None) -> int:

@@ -7,9 +7,10 @@ another frontier, so that a long absence is made up run by run. Every `gossip_s`
 with every peer, so that nothing depends on one message.
 
 Against peers who lie or flood: a frontier is only ever answered by what is asked of it; the same
-question is answered once an interval; a peer gets SERVED_BYTES_MAX of entries an interval, may send
-REFUSED_MAX wrong things, and makes this node ask again only after something new was placed. What is
-wrong is told to people by name, never raised.
+question is answered once an interval, and nothing is sent twice while it may be on its way; a peer
+gets SERVED_BYTES_MAX of entries an interval, may send REFUSED_MAX wrong things, and makes this node
+ask again only after something new was placed. What is wrong is told to people by name, never
+raised.
 """
 
 from __future__ import annotations
@@ -66,13 +67,18 @@ class Gossip:
     kept: bool = False  # it was written there in this interval: a flood costs one write
     pulled: dict[str, int] = field(default_factory=dict)  # `placed` when it was asked last
     answered: dict[str, tuple[Frontier, Frontier]] = field(default_factory=dict)  # theirs, own
+    heard: dict[str, Frontier] = field(default_factory=dict)  # the last of each peer
+    before: dict[str, Frontier] = field(default_factory=dict)  # and when the interval began
+    flying: dict[str, dict[str, int]] = field(default_factory=dict)  # sent last: author -> number
     served: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     wanted: set[str] = field(default_factory=set)  # authors whose bodies were asked for
 
     def begin_interval(self) -> None:
         """Forget what the last one counted."""
-        self.pulled, self.answered = {}, {}
+        for peer in [p for p in self.flying if self.before.get(p) == self.heard.get(p)]:
+            del self.flying[peer]  # nothing of it has arrived in all this time
+        self.pulled, self.answered, self.before = {}, {}, dict(self.heard)
         self.served, self.refused = Counter(), Counter()
         self.wanted, self.kept = set(), False
 
@@ -80,6 +86,18 @@ class Gossip:
         """Its link changed: what was on the way may be lost. What it was served still counts."""
         self.pulled.pop(peer, None)
         self.answered.pop(peer, None)
+        self.flying.pop(peer, None)
+
+    def awaits(self, peer: str, theirs: Frontier) -> bool:
+        """Whether the peer has not placed yet what it was sent: it gets no second copy."""
+        flying = self.flying.get(peer)
+        if flying is None:
+            return False
+        known = {author: seq for author, seq, _ in theirs.heads if author in flying}
+        if any(known.get(author, -1) < seq for author, seq in flying.items()):
+            return True
+        del self.flying[peer]
+        return False
 
 
 # ---- links and timers ----------------------------------------------------------------------------
@@ -157,14 +175,19 @@ def on_received(core: Core, event: Received) -> None:
 def take_frontier(core: Core, peer: str, theirs: Frontier) -> None:
     """Send what the peer lacks; ask for what it knows more, once until something new is here."""
     gossip, own = core.gossip, core.feeds.frontier()
+    gossip.heard[peer] = theirs
     witnesses.hear(core, peer, theirs)
     if core.feeds.ahead(theirs) and gossip.pulled.get(peer) != gossip.placed:
         gossip.pulled[peer] = gossip.placed
         core.effects.append(Send(peer, own))
     if gossip.answered.get(peer) == (theirs, own):
         return  # the very question of before, and nothing has changed
+    if gossip.awaits(peer, theirs):
+        return
     gossip.answered[peer] = theirs, own
     news = _serve(core, peer, lambda room: core.feeds.news_for(theirs, room))
+    if news is not None and news.ends:
+        gossip.flying[peer] = news.ends
     if news is not None and news.cut:
         core.effects.append(Send(peer, own))  # whoever has placed it asks for more
 

@@ -21,7 +21,7 @@ from nacl.signing import SigningKey
 
 from nodes.ephemeral import open_node
 from nodes.people.desk import Desk
-from p2pmpc.record import Ended
+from p2pmpc.record import Withheld
 
 ENTRIES = 100_000
 BATCH = 256
@@ -29,11 +29,11 @@ BATCH = 256
 
 async def write_feed(node, count):
     """`count` entries of the node's own feed, on its disk."""
-    content = Ended("0" * 16, 1, 402, "south was not heard", "south")
+    content = Withheld(bytes(32), "no unit passed")
     feeds, written = node.core.feeds, []
     for start in range(0, count, BATCH):
         feeds.fresh = {}
-        batch = [feeds.write("ended", content, 1)[:2] for _ in range(min(BATCH, count - start))]
+        batch = [feeds.write("withheld", content, 1)[:2] for _ in range(min(BATCH, count - start))]
         node.store.append(batch)
         written += batch
     return written

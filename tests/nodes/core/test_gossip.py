@@ -399,3 +399,42 @@ def test_proof_of_a_fork_that_proves_nothing_is_refused_by_name(world):
     hand(world, "north", "east", ForkNotice(ForkProof(signed, signed)))
     assert told(world, "north", "message refused")
     assert world.cores["north"].feeds.forks == {}
+
+
+def test_nothing_is_sent_twice_while_it_may_be_on_its_way(world, monkeypatch):
+    """Timers go on while a peer works on what it got: each frontier would ask for it again."""
+    monkeypatch.setattr(gossip_module, "NEWS_BYTES_MAX", 4_000)
+    world.deliver()
+    cut(world, "east", "north")
+    cut(world, "east", "south")
+    for k in range(40):
+        world.handle("north", DatasetAdded(scene.dictionary(), bytes([k]) * 32))
+    world.mail.clear()
+    before = len(world.told["north"])
+    world.handle("east", LinkMade("north"))
+    world.handle("north", LinkMade("east"))
+    while world.mail:
+        world.handle("east", TimerFired("spread"))
+        world.handle("east", TimerFired("gossip"))
+        for _ in range(min(6, len(world.mail))):
+            sender, receiver, message = world.mail.pop(0)
+            world.handle(receiver, Received(sender, message))
+    batches = sent(world.told["north"][before:], Entries, "east")
+    numbers = [s.read().seq for batch in batches for s, _ in batch.entries]
+    assert world.cores["east"].feeds.heads["north"] == world.cores["north"].feeds.heads["north"]
+    assert numbers == sorted(set(numbers))
+
+
+def test_what_was_lost_on_its_way_is_sent_again_once_an_interval_has_brought_nothing(world):
+    scene.add_data(world)
+    world.deliver()
+    cut(world, "east", "north")
+    cut(world, "east", "south")
+    world.handle("north", DatasetAdded(scene.dictionary("months"), bytes(32)))
+    world.mail.clear()
+    world.handle("east", LinkMade("north"))
+    world.handle("north", LinkMade("east"))
+    world.deliver(lose=lambda item: isinstance(item[2], Entries))
+    for _ in range(2):
+        run_timers(world, "gossip")
+    assert world.cores["east"].feeds.heads["north"] == world.cores["north"].feeds.heads["north"]
