@@ -15,6 +15,7 @@ from pathlib import Path
 from nodes.doctor.finding import Finding, fault, note, ok
 
 __all__ = [
+    "SHOWN_MAX",
     "Listener",
     "Port",
     "check_listeners",

@@ -17,7 +17,15 @@ from nodes.transport.dial import failure, split_address
 from nodes.transport.reason import Reason
 from nodes.transport.tls import curious_context, fingerprint
 
-__all__ = ["Contact", "Own", "check_own_address", "check_peers", "read_own_address", "read_peers"]
+__all__ = [
+    "AT_ONCE_MAX",
+    "Contact",
+    "Own",
+    "check_own_address",
+    "check_peers",
+    "read_own_address",
+    "read_peers",
+]
 
 AT_ONCE_MAX = 32  # connections in the making
 

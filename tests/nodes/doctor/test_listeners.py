@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nodes.doctor.listeners import (
+    SHOWN_MAX,
     Listener,
     Port,
     check_listeners,
@@ -112,7 +113,9 @@ def test_no_process_of_a_node_no_listener():
 
 
 def test_a_long_list_of_listeners_is_shortened():
-    many = tuple(Listener("::", port, 5, "raylet") for port in range(10_000, 10_040))
+    many = tuple(Listener("::", port, 5, "raylet") for port in range(10_000, 10_000 + SHOWN_MAX))
     [found] = check_listeners(many, frozenset({5}), 7443)
-    assert "40 sockets" in found.text
-    assert "28 more" in found.text
+    assert "more" not in found.text
+    [found] = check_listeners((*many, Listener("::", 99, 5, "gcs")), frozenset({5}), 7443)
+    assert f"{SHOWN_MAX + 1} sockets" in found.text
+    assert found.text.endswith("and 1 more")

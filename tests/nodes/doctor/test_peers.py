@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 
 import pytest
 
 from nodes.doctor.peers import (
+    AT_ONCE_MAX,
     Contact,
     Own,
     check_own_address,
@@ -101,6 +103,19 @@ def test_a_linked_member_is_not_dialled(south):
     [found] = ask({"south": (south.der, "")}, linked=frozenset({"south"}))
     assert found.linked
     assert check_peers((found,))[0].level == "ok"
+
+
+def test_members_are_dialled_side_by_side_up_to_a_limit(south):
+    """One more than the limit that all say nothing: two rounds of waiting, not one for each."""
+    with socket.create_server(("127.0.0.1", 0), backlog=2 * AT_ONCE_MAX) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        members = {f"m{n:03d}": (south.der, address) for n in range(AT_ONCE_MAX + 1)}
+        began = time.monotonic()
+        found = ask(members, within_s=0.4)
+        took = time.monotonic() - began
+    assert len(found) == AT_ONCE_MAX + 1
+    assert all(one.failure for one in found)
+    assert 0.8 <= took < 0.4 * AT_ONCE_MAX
 
 
 def test_where_nobody_is_reached_this_machine_is_at_fault():

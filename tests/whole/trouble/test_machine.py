@@ -190,3 +190,27 @@ def test_the_doctor_leaves_a_running_node_alone_and_sees_what_it_listens_on(tmp_
         os.kill(started.pid, 15)
         os.waitpid(started.pid, 0)
     assert doctor(home)[1]["node"]["text"].startswith("the node does not run")
+
+
+def test_details_go_to_a_file_that_the_start_names_and_nowhere_else(home, tmp_path):
+    settings = home.settings_file.read_text()
+    home.settings_file.write_text(settings.replace("listen_port = 7443", "listen_port = 0"))
+    secret = tmp_path / "passphrase"
+    secret.write_bytes(PASSPHRASE + b"\n")
+    secret.chmod(0o600)
+    command = [sys.executable, "-m", "p2pmpc.cli", "node", "start", "--node", str(home.folder)]
+    command += ["--passphrase-file", str(secret), "--json", "--debug"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    said = json.loads(done.stdout)["data"]
+    try:
+        card = NodeClient(home.socket, "north").get("/card", 10)["card"]
+        with contextlib.suppress(P2pmpcError):  # an event of the core, whatever comes of it
+            NodeClient(home.socket, "north").post("/network", {"name": "x", "cards": [card]}, 10)
+    finally:
+        NodeClient(home.socket, "north").post("/stop", {}, 10)
+    file = home.folder / "node.debug.log"
+    assert said["debug_file"] == str(file)
+    assert file.stat().st_mode & 0o077 == 0
+    details = [json.loads(line)["event"] for line in file.read_text().splitlines()]
+    assert {"node started", "event taken"} <= set(details)
+    assert "event taken" not in home.log_file.read_text()

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+import nodes
 from nodes.metrics import REQUEST_BYTES_MAX
 
 NAMES = ("lab", "north", "south")
@@ -78,6 +80,21 @@ def test_a_study_shows_in_the_figures_and_nothing_of_its_data_does(town, count_f
         assert not [word for word in words if secret in word], secret
     rows = {90.0, 70.0, 68.0, 228.0}
     assert not [name for (name, _), value in found.items() if value in rows and "p2pmpc" in name]
+
+
+def test_every_figure_is_documented_and_none_else(town):
+    port = free_port()
+    town.start("lab")
+    town.start("north", metrics_port=port)
+    town.found()
+    page = (Path(nodes.__file__).parents[1] / "docs" / "settings.md").read_text()
+    documented = set(re.findall(r"`(p2pmpc_\w+)`", page))
+    shown = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in text_string_to_metric_families(ask(port)[1])
+        if family.name.startswith("p2pmpc_")
+    }
+    assert {name for name in shown if not name.endswith("_created")} == documented
 
 
 def test_only_this_machine_and_no_web_page_may_ask(town):
