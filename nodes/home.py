@@ -5,6 +5,7 @@
     NAME.card        what the other members get: public keys, certificate, address
     policy.toml      the member's own rules
     record.sqlite    the signed record; beside it the lease of the process that writes it
+    node.lock        the lease of the process that runs the node
     node.log         log lines
     node.errors      what a node that cannot start at all says last
     node.pid         while the node runs
@@ -65,7 +66,7 @@ class Home:
 
     @property
     def lease_file(self) -> Path:
-        return self.folder / "record.sqlite.lock"
+        return self.folder / "node.lock"
 
     @property
     def errors_file(self) -> Path:

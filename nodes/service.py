@@ -18,6 +18,8 @@ from typing import Any
 from nodes.home import Home
 from nodes.notify import notify
 from nodes.shell import Node
+from nodes.store.lease import Lease
+from p2pmpc.errors import LocalError
 
 __all__ = ["Say", "answer_people", "close", "end_runs", "ready_line", "run", "run_home", "serve"]
 
@@ -28,14 +30,39 @@ Say = Callable[[Mapping[str, Any]], None]  # one line of JSON for whoever starte
 
 
 def run_home(home: Home, passphrase: bytes, engine: str, say: Say) -> None:
-    """Run a member's node until it is stopped. Raises what keeps it from starting."""
+    """Run a member's node until it is stopped. Raises what keeps it from starting.
+
+    This process holds the folder's lease all the while, whichever of its actors has the record.
+    """
+    os.umask(0o077)
+    home.check()
+    lease = Lease(home.lease_file)
+    try:
+        _write_pid(home)
+        _run_engine(home, passphrase, engine, say)
+    finally:
+        home.pid_file.unlink(missing_ok=True)
+        lease.close()
+
+
+def _write_pid(home: Home) -> None:
+    try:
+        home.pid_file.write_text(f"{os.getpid()}\n")
+    except OSError as fault:
+        raise LocalError(
+            f"{home.pid_file} cannot be written: {fault.strerror}",
+            file=str(home.pid_file),
+            next="Check that this user may write there, and that the disk has room.",
+        ) from None
+
+
+def _run_engine(home: Home, passphrase: bytes, engine: str, say: Say) -> None:
     if engine == "ray":
         from nodes.engine.cluster.node import run_member
 
         run_member(home, passphrase, say)
-        return
-    os.umask(0o077)
-    run(_serve_home(home, passphrase, engine, say))
+    else:
+        run(_serve_home(home, passphrase, engine, say))
 
 
 def run(main_task: Coroutine[Any, Any, None]) -> None:
@@ -52,7 +79,6 @@ async def _serve_home(home: Home, passphrase: bytes, engine: str, say: Say) -> N
     from nodes.durable import open_home
 
     node, port = await open_home(home, passphrase, engine, lambda text: say({"text": text}))
-    home.pid_file.write_text(f"{os.getpid()}\n")
     try:
         await serve(node, home.socket, lambda: say(ready_line(home.socket, port)))
     finally:
@@ -60,7 +86,6 @@ async def _serve_home(home: Home, passphrase: bytes, engine: str, say: Say) -> N
         await end_runs(node)
         await close(node)
         home.socket.unlink(missing_ok=True)
-        home.pid_file.unlink(missing_ok=True)
 
 
 def ready_line(socket: Path, port: int) -> dict[str, Any]:
