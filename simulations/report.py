@@ -104,10 +104,7 @@ def _traffic(world: World) -> dict[str, Any]:
 
 
 def _outcomes(world: World) -> Counter[str]:
-    return Counter(
-        " and ".join(sorted(set(_study(world, errand)["parties"].values())))
-        for errand in world.plan.errands
-    )
+    return Counter(_study(world, errand)["outcome"] for errand in world.plan.errands)
 
 
 def _study(world: World, errand: Errand) -> dict[str, Any]:
@@ -115,12 +112,18 @@ def _study(world: World, errand: Errand) -> dict[str, Any]:
     study = errand.study
     cores = {party: world.nodes[world.places[party]].core for party in study.parties}
     cases = {party: core.cases.get(study.id) for party, core in cores.items() if core is not None}
-    notes = [case.ended for case in cases.values() if case is not None and case.ended is not None]
+    known = {party: case for party, case in cases.items() if case is not None}
+    notes = [case.ended for case in known.values() if case.ended is not None]
+    ends = [world.ends[study.id, party] for party in known if (study.id, party) in world.ends]
     return {
         "study": study.id[:16],
+        "title": study.title,
         "network": errand.network,
         "proposed_at_s": round(errand.at_us / 1e6, 3),
-        "parties": {party: case.state for party, case in cases.items() if case is not None},
+        "ended_at_s": round(max(ends) / 1e6, 3) if len(ends) == len(study.parties) else None,
+        "outcome": " and ".join(sorted({case.state for case in known.values()})) or "not begun",
+        "parties": {party: case.state for party, case in known.items()},
+        "attempts": max((case.attempt for case in known.values()), default=0),
         "ended": None
         if not notes
         else {

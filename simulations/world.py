@@ -97,6 +97,7 @@ class World:
     places: dict[str, int] = field(default_factory=dict)
     addresses: dict[str, int] = field(default_factory=dict)  # who listens where now
     errands: dict[str, Errand] = field(default_factory=dict)  # by study
+    ends: dict[tuple[str, str], int] = field(default_factory=dict)  # (study, node) -> when
     forkers: set[int] = field(default_factory=set)  # liars that have signed a second history
 
     # ---- time ----
@@ -345,6 +346,9 @@ class World:
         self.settle_in(node)
 
     def emitted(self, node: Inhabitant, effect: Emit) -> None:
+        case = node.core.cases.get(effect.study) if node.core is not None else None
+        if case is not None and case.final:
+            self.ends.setdefault((effect.study, node.name), self.schedule.now_us)
         if effect.event == "asked":
             people.asked(self, node.name, effect.study)
 

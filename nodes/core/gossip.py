@@ -270,6 +270,8 @@ def take_fork(core: Core, proof: ForkProof) -> None:
     """Somebody has proof of a fork; it is checked here before it is believed. Raises LogError."""
     if core.feeds.roster is None:
         return
+    if core.feeds.reading.entry(proof.first).author in core.feeds.forks:
+        return  # every member tells of it: one proof is enough
     author = proof.check(core.feeds.roster)
     if author not in core.feeds.forks:
         core.feeds.forks[author] = proof

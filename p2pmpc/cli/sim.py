@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+STUDIES_SHOWN = 12  # more are counted: --json lists them
+
 
 def register(group: click.Group) -> None:
     """Add `run` to `sim`."""
@@ -122,24 +124,52 @@ def _error(report: Mapping[str, Any]) -> P2pmpcError | None:
 
 
 def _lines(report: Mapping[str, Any]) -> list[str | Table]:
-    plan, host, traffic = report["plan"], report["host"], report["traffic"]
+    checks = [*report["checks"].items(), *((name, "at the end") for name in report["finally"])]
     lines: list[str | Table] = [
-        f"{plan['nodes']} nodes in {_networks(len(plan['networks']))}, {plan['links']} links "
-        f"({plan['topology']}), seed {plan['seed']}, fidelity: {plan['fidelity']}",
-        f"{report['virtual_s']:.0f} s of virtual time in {host['seconds']:.1f} s: "
-        f"{report['events']} events, {host['events_a_second']:.0f} a second, "
-        f"{traffic['bytes_sent_a_node'] / 1e6:.1f} MB sent and "
-        f"{host['memory_bytes_a_node'] / 1e6:.1f} MB held for each node",
+        *_head(report),
         "",
-        Table("Checked after every event", ("invariant", "times"), list(report["checks"].items())),
+        Table("Checked after every event", ("invariant", "times"), checks),
         f"Not yet applicable: {', '.join(report['not_yet'])}",
         "",
         _spread_table(report["spread"]),
         Table("Faults", ("what", "times"), list(report["faults"]["happened"].items())),
-        Table("Studies", ("how they ended", "studies"), list(report["outcomes"].items())),
-        f"Trace {report['trace'][:16]}: the same wherever this seed is run",
+        _studies_table(report),
+        f"Trace {report['trace'][:16]}: the same wherever this is run: {report['plan']['command']}",
     ]
     return [*lines, *report.get("files", [])]
+
+
+def _head(report: Mapping[str, Any]) -> list[str]:
+    plan, host, found = report["plan"], report["host"], report["found"]
+    shared, liars = report["shared"], len(plan["liars"])
+    checked = shared.get("entries checked", 0)
+    return [
+        f"{plan['nodes']} nodes in {_networks(len(plan['networks']))}, {plan['links']} links "
+        f"({plan['topology']}), seed {plan['seed']}, "
+        f"{liars or 'no'} {'liar' if liars == 1 else 'liars'}, fidelity: {plan['fidelity']}",
+        f"{report['virtual_s']:.0f} s of virtual time in {host['seconds']:.1f} s: "
+        f"{report['events']} events, {host['events_a_second']:.0f} a second; each node sent "
+        f"{report['traffic']['bytes_sent_a_node']} bytes and takes {host['memory_bytes_a_node']} "
+        "bytes of memory",
+        f"{found['connections']} connections were made by seeds and gossiped addresses; "
+        f"{found['in_vain']} calls found nobody",
+        f"{checked} signatures of entries were verified once for all nodes instead of "
+        f"{checked + shared.get('entries known', 0)} times",
+    ]
+
+
+def _studies_table(report: Mapping[str, Any]) -> Table:
+    """Each study where they are few, otherwise how many ended in which way."""
+    if len(report["studies"]) > STUDIES_SHOWN:
+        return Table("Studies", ("how they ended", "studies"), list(report["outcomes"].items()))
+    rows = [
+        [one["title"], one["outcome"], one["attempts"], _named(one)] for one in report["studies"]
+    ]
+    return Table("Studies", ("study", "how it ended", "attempts", "why"), rows)
+
+
+def _named(study: Mapping[str, Any]) -> str:
+    return study["ended"]["why"] if study["ended"] is not None else ""
 
 
 def _networks(count: int) -> str:
