@@ -262,6 +262,8 @@ def _status_lines(data: Mapping[str, Any]) -> list[str | Table]:
         f"{data['name']}, fingerprint {data['fingerprint']}, process {data['pid']}",
         _network_line(data),
     ]
+    if data.get("recovering"):
+        lines.append("It compares its record with another member's before it writes anything.")
     tables = (_links(data), _datasets(data), _studies(data))
     lines.extend(table for table in tables if table.rows)
     lines.extend(

@@ -8,6 +8,7 @@ from p2pmpc.limits import SETTINGS_BYTES_MAX
 from p2pmpc.settings import (
     PORT_MAX,
     PROPOSAL_S_MAX,
+    SEEDS_MAX,
     SESSIONS_MAX,
     TRIES_MAX,
     WAIT_S_MAX,
@@ -17,7 +18,9 @@ from p2pmpc.settings import (
     rehearsal_settings,
 )
 
-FULL = Settings(name="north", advertise="node.example.org:7443", link_grace_s=30.5)
+FULL = Settings(
+    name="north", advertise="node.example.org:7443", seeds=("a.example:1", "b:2"), link_grace_s=30.5
+)
 
 
 def test_what_a_file_leaves_out_is_the_default(tmp_path):
@@ -88,3 +91,17 @@ def test_each_limit_holds_one_past_it():
     parse_settings(text.ljust(SETTINGS_BYTES_MAX), "node.toml")
     with pytest.raises(WrongUsage, match="longer"):
         parse_settings(text.ljust(SETTINGS_BYTES_MAX + 1), "node.toml")
+
+
+def test_one_seed_too_many_is_refused_and_each_is_an_address():
+    Settings(name="x", seeds=("a:1",) * SEEDS_MAX)
+    with pytest.raises(WrongUsage, match=f"at most {SEEDS_MAX}"):
+        Settings(name="x", seeds=("a:1",) * (SEEDS_MAX + 1))
+    with pytest.raises(WrongUsage, match="host:port each"):
+        Settings(name="x", seeds=("a.example",))
+
+
+def test_a_restarted_node_may_be_told_to_ask_nobody_but_not_to_wait_for_ever():
+    assert Settings(name="x", restore_wait_s=0.0).restore_wait_s == 0
+    with pytest.raises(WrongUsage, match="restore_wait_s must be from 0"):
+        Settings(name="x", restore_wait_s=WAIT_S_MAX + 1)
