@@ -79,6 +79,8 @@ class RemoteAttempt:
 
     async def run(self, pause: Pauser) -> Outcome:
         """Raises Abort or P2pmpcError: what ended the session early. Once."""
+        if self.ending.done():  # stopped before it began
+            return await self.ending
         task = asyncio.create_task(self._guarded(self._drive(pause)))
         try:
             return await self.ending

@@ -44,6 +44,7 @@ SPARE_DATASETS = 1  # the first data set of a node waits for no process
 DEATHS = 5  # of the Gateway one after another, each before it was ready: then it is no accident
 SILENT_S = 60.0  # without a Gateway that even asks for the keys
 AGAIN_S = 0.05
+SPARE_AFTER_S = 2.0  # a short study is not slowed by the making of the next Session
 PAUSE_S = 1.0  # before another Session is made where one did not come up
 STOP_S = 8.0  # a Gateway that was asked to stop and does not
 
@@ -104,10 +105,11 @@ class House:
         await asyncio.wait({standing, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
 
-    def _chore(self, work: Coroutine[Any, Any, None]) -> None:
+    def _chore(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        return task
 
     # ---- the Gateway ----
 
@@ -190,7 +192,7 @@ class House:
             ray.kill(actor)
 
     async def _keep_session(self) -> None:
-        """One warm Session waits at any time."""
+        """One warm Session waits, or is made once the one before has run for a moment."""
         import ray
         from ray.exceptions import RayActorError
 
@@ -205,7 +207,8 @@ class House:
                 self.log.warning("session lost")
                 await asyncio.sleep(PAUSE_S)
                 continue
-            self._chore(self._see_out(host, served))
+            seen_out = self._chore(self._see_out(host, served))
+            await asyncio.wait({seen_out}, timeout=SPARE_AFTER_S)
 
     async def _see_out(self, host: Any, served: Any) -> None:
         """End a Session's process when its attempt is over."""

@@ -48,7 +48,6 @@ __all__ = ["AHEAD_BYTES_MAX", "Host", "Rows"]
 THREADS = 4  # one steps the generator, the others run kernels
 AHEAD_BYTES_MAX = 8 * 2**20  # posted and not yet taken on by the Gateway; the protocol waits then
 TELL_EVERY_S = 0.2  # the shell looks at waits four times a second
-WARM_AFTER_S = 1.0
 DIAL_S = 120.0  # a Gateway that is started again takes a second or two
 
 
@@ -180,7 +179,7 @@ class Host:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kernel")
         self._kernels: Executor = TaskExecutor() if kernels == "tasks" else self._threads
         self._taken = asyncio.Event()
-        warm_up(linked=False)
+        warm_up()
 
     async def taken(self) -> None:
         """Returns when a brief has come: another spare is wanted."""
@@ -191,20 +190,13 @@ class Host:
         while True:
             channel = await dial(self._socket, SESSION_FRAMES, DIAL_S)
             channel.send(Hello(os.getpid()))
-            warming = asyncio.create_task(self._warm())
             begin = await channel.receive()
-            warming.cancel()
             if isinstance(begin, Begin):
                 break
             channel.close()
         self._taken.set()
         with contextlib.suppress(ConnectionError):
             await self._play(channel, begin)
-
-    async def _warm(self) -> None:
-        """What linkage needs beside: made while nothing else is asked of this machine."""
-        await asyncio.sleep(WARM_AFTER_S)
-        await asyncio.get_running_loop().run_in_executor(self._threads, warm_up, True)
 
     async def _play(self, channel: Channel, begin: Begin) -> None:
         try:
