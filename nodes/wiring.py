@@ -23,7 +23,7 @@ from nodes.store.record import RecordStore
 from nodes.transport.timing import Timing
 from nodes.transport.tls import OwnCertificate
 from nodes.transport.transport import Transport
-from p2pmpc.errors import LogError, NotBuilt
+from p2pmpc.errors import LogError, WrongUsage
 from p2pmpc.identity import SecretKeys, Signer, verify_signature
 from p2pmpc.policy import Policy
 from p2pmpc.settings import Settings
@@ -47,10 +47,17 @@ class Parts:
 
 
 async def open_engine(settings: Settings, kind: str, folder: Path) -> Engine:  # noqa: ARG001
-    """What the node computes on, in this folder: "process" or "ray". Raises NotBuilt."""
+    """What a node in one process computes on. Raises WrongUsage for another kind.
+
+    A node on Ray is opened by its Gateway (`engine/cluster/gateway`), inside Ray.
+    """
     if kind == "process":
         return LocalEngine(settings.name, os.urandom)
-    raise NotBuilt(f"the engine {kind!r} is not part of this version yet", next="Use process.")
+    raise WrongUsage(
+        f"a node in one process cannot run on the engine {kind!r}",
+        field="--engine",
+        next=f"Choose one of {', '.join(ENGINES)} when the node is started.",
+    )
 
 
 def make_key_pair(secret: bytes) -> tuple[bytes, bytes]:

@@ -168,6 +168,7 @@ def start(runtime: Runtime, settings: Settings) -> None:
 
     Raises LocalError saying why it does not start.
     """
+    os.umask(0o077)
     store_bytes = settings.object_store_mb * 2**20
     _check_memory(store_bytes)
     for folder in (runtime.folder, runtime.spill):
