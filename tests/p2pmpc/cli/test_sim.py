@@ -42,7 +42,9 @@ def test_a_person_reads_tables(capsys):
     assert run(SMALL) == 0
     out = capsys.readouterr().out
     assert "6 nodes in one network" in out
-    assert "one_head_per_author" in out
+    assert "no_fork_by_an_honest_node" in out
+    assert "one_record_everywhere" in out
+    assert "--nodes 6 --seed 2" in out
     assert "Not yet applicable: one_successor_per_epoch, no_budget_below_zero" in out
 
 
@@ -62,4 +64,17 @@ def test_a_broken_invariant_names_seed_and_step_and_what_it_needs(capsys, monkey
     reply = reply_of(capsys)
     assert "seed 2, step 50: causal_order: n0001" in reply["error"]["message"]
     assert reply["data"]["broken"]["step"] == 50
-    assert reply["data"]["shrunk"] == []
+    assert reply["data"]["shrunk"]["plan"]["nodes"] == 3
+    assert reply["data"]["shrunk"]["faults"]["drawn"] == []
+    assert reply["error"]["next"].endswith(reply["data"]["shrunk"]["plan"]["command"])
+
+
+def test_the_line_of_a_report_runs_the_same_again(capsys):
+    asked = [*SMALL, "--faults", "loss,crash=2", "--liars", "1", "--only", "0", "--json"]
+    assert run(asked) == 0
+    found = [reply_of(capsys)["data"]]
+    assert run([*found[0]["plan"]["command"].split()[1:], "--json"]) == 0
+    found.append(reply_of(capsys)["data"])
+    assert found[0]["trace"] == found[1]["trace"]
+    assert [fault["number"] for fault in found[0]["faults"]["drawn"]] == [0]
+    assert len(found[0]["plan"]["liars"]) == 1
