@@ -1,6 +1,7 @@
 """The places at one node: how many studies it runs at once, who is next, and who gives way.
 
-A study holds a place from `ready` to its end. Free places go to the lowest study id that waits.
+A study holds a place from `ready` to its end. Free places go to the lowest study id that waits and
+whose attempt is worth beginning.
 Two members may each hold their place for the study that the other waits with: so a study that is
 only `ready` gives its place up to one with a lower id that another member is ready for.
 
@@ -53,13 +54,25 @@ def settle(core: Core) -> None:
         make_ready(core, case)
 
 
+def _worth(core: Core, case: Case) -> bool:
+    """Whether an attempt may begin. After one that failed, not while a party's link is down.
+
+    A member whose machine starts again may take minutes: attempts are few, waiting costs nothing.
+    """
+    absent = set(case.study.parties) - core.up - {core.name}
+    return not (case.over and absent) or bool(case.readies)
+
+
 def _next(core: Core) -> Case | None:
     """The study that gets a place now; makes room for it where another has to give way."""
     places = core.places
     if not places.waiting:
         return None
     if len(places.held) < core.settings.sessions:
-        return core.cases[min(places.waiting)]
+        lowest = min(
+            filter(lambda study: _worth(core, core.cases[study]), places.waiting), default=""
+        )
+        return core.cases.get(lowest)
     called = [study for study in places.waiting if core.cases[study].readies]
     held = [study for study in places.held if core.cases[study].state == "ready"]
     if not called or not held or max(held) < min(called):

@@ -10,6 +10,8 @@ from nodes.core.effects import (
     DatasetAdded,
     Emit,
     Gone,
+    LinkLost,
+    LinkMade,
     Received,
     SessionEnded,
     SessionPaused,
@@ -305,3 +307,18 @@ def step(stage, coins):
         stage.handle(receiver, Received(sender, message))
     else:
         stage.advance(*moves[drawn - len(stage.mail)])
+
+
+def test_after_a_failed_attempt_the_next_waits_until_the_absent_party_is_linked(stage, study):
+    for name, peer in (("north", "south"), ("south", "north"), ("east", "south")):
+        stage.handle(name, LinkLost(peer, "its machine starts again"))
+    fail(stage, study, 402, "south")
+    assert stage.ring("retry:")
+    stage.deliver()
+    assert stage.states(study)["north"] == "agreed"
+    assert len(stage.contents("north", "ready")) == 1
+    for name, peer in (("east", "south"), ("north", "south"), ("south", "north")):
+        stage.handle(name, LinkMade(peer))
+    stage.deliver()
+    assert set(stage.states(study).values()) == {"computing"}
+    assert [note.attempt for note in stage.contents("north", "ready")] == [1, 2]
