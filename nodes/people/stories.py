@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["LINES_MAX", "Line", "Stories"]
+__all__ = ["LINES_MAX", "STORIES_MAX", "Line", "Stories"]
 
 LINES_MAX = 1000  # a study's story has tens of lines; a flapping link may add some
+STORIES_MAX = 2000  # studies; the one that was silent longest is forgotten, its record is not
 LAST = frozenset({"answered", "withheld", "refused", "ended"})
 LAST_MAX = 10  # lines past LINES_MAX, so that a flood never hides how a study ended
 
@@ -50,7 +51,9 @@ class Stories:
     ) -> None:
         """Add a line, made printable, and wake all readers; past LINES_MAX only how it ended."""
         text, error = printable(text), error and {k: printable(v) for k, v in error.items()}
-        lines = self.lines.setdefault(study, [])
+        lines = self.lines[study] = self.lines.pop(study, [])  # last in order: it was told last
+        if len(self.lines) > STORIES_MAX:
+            del self.lines[next(iter(self.lines))]
         if len(lines) < LINES_MAX + (LAST_MAX if event in LAST else 0):
             lines.append(Line(len(lines) + 1, self.clock(), event, member, text, error))
         for waiter in self.waiters:

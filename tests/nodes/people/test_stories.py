@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from nodes.people.stories import LAST_MAX, LINES_MAX, Stories
+from nodes.people.stories import LAST_MAX, LINES_MAX, STORIES_MAX, Stories
 
 
 def test_a_reader_gets_what_came_after_the_line_it_knows():
@@ -59,3 +59,14 @@ def test_what_another_member_wrote_cannot_steer_a_terminal():
     line = asyncio.run(stories.after("s", 0, 0.0))[0].to_json()
     assert line["text"] == "no?]0;title?\nsecond line"
     assert line["error"] == {**error, "message": "no?[2J", "next": "?"}
+
+
+def test_of_too_many_studies_the_one_that_was_silent_longest_is_forgotten():
+    stories = Stories(time.monotonic)
+    for number in range(STORIES_MAX):
+        stories.tell(f"s{number}", "proposed", "north", "", None)
+    stories.tell("s0", "answered", "north", "", None)
+    stories.tell("new", "proposed", "north", "", None)
+    assert len(stories.lines) == STORIES_MAX
+    assert "s1" not in stories.lines
+    assert [line.event for line in stories.lines["s0"]] == ["proposed", "answered"]
