@@ -47,7 +47,7 @@ def draw_picture(done: Run, path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplot_mosaic([["map", "curve"], ["map", "times"]], width_ratios=[1.15, 1])
     plan, report = done.plan, make_report(done)
-    liars = f", {len(plan.liars)} that lie" if plan.liars else ""
+    liars = f", liars: {len(plan.liars)}" if plan.liars else ""
     figure.suptitle(
         f"{plan.nodes} nodes{liars}, {plan.topology}, seed {plan.seed}: "
         + ("everything finished" if report["finished"] else "an invariant broke"),

@@ -152,8 +152,8 @@ def _head(report: Mapping[str, Any]) -> list[str]:
         f"{liars or 'no'} {'liar' if liars == 1 else 'liars'}, fidelity: {plan['fidelity']}",
         f"{report['virtual_s']:.0f} s of virtual time in {host['seconds']:.1f} s: "
         f"{report['events']} events, {host['events_a_second']:.0f} a second; each node sent "
-        f"{report['traffic']['bytes_sent_a_node']} bytes and takes {host['memory_bytes_a_node']} "
-        "bytes of memory",
+        f"{report['traffic']['bytes_sent_a_node'] / 1e6:.2f} MB and takes "
+        f"{host['memory_bytes_a_node'] / 1e6:.2f} MB of memory",
         f"{found['connections']} connections were made by seeds and gossiped addresses; "
         f"{found['in_vain']} calls found nobody",
         f"{checked} signatures of entries were verified once for all nodes instead of "
