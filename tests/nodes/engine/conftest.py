@@ -25,6 +25,7 @@ from simulations.sites import Site
 
 NAMES = ("north", "south")
 MARK = 71_717  # a value of a cell that is searched for wherever it must not be
+WARM_S = 5.0
 PERSON = "Xanthippe-4711"
 POOLED = """
 [study]
@@ -75,7 +76,13 @@ class Pair:
         self.sites = {}
         self.members = {}
         for name in NAMES:
-            own = replace(rehearsal_settings(name), refused_grace_s=6.0, **settings.get(name, {}))
+            own = replace(
+                rehearsal_settings(name),
+                refused_grace_s=10.0,
+                attempts=3,
+                retry_s=0.5,
+                **settings.get(name, {}),
+            )
             (self.folder / f"{name}.toml").write_text(own.to_toml())
         self.began = time.monotonic()
         for name in NAMES:
@@ -109,10 +116,13 @@ class Pair:
             study = parse_study(text, "study.toml")
             described = Describer.read([], self.sites).describe(study, self.sites)
             for name, dataset in sorted((n, d) for n in described for d in described[n]):
+                most = max(len(sets[dataset]) for sets in frames.values() if dataset in sets)
+                dictionary = described[name][dataset]
+                dictionary = replace(dictionary, rows_max=max(dictionary.rows_max, 2 * most))
                 body = {
                     "name": dataset,
                     "paths": [str(self.sites[name].files[dataset])],
-                    "dictionary": base64.b64encode(described[name][dataset].to_bytes()).decode(),
+                    "dictionary": base64.b64encode(dictionary.to_bytes()).decode(),
                 }
                 self.client(name).post("/data", body, 120)
 
@@ -157,9 +167,23 @@ class Pair:
             os.kill(pid, signal.SIGKILL)
         return set(killed)
 
+    def wait_warm(self):
+        """Until both members have a Session's process that is old enough to be warm."""
+        deadline = time.monotonic() + 60
+        while min(max([age(pid) for pid in self.actors(name).get("Host", [])], default=0)
+                  for name in NAMES) < WARM_S:  # fmt: skip
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
     def end(self):
         end_all(list(self.members.values()))
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def age(pid):
+    """Seconds since a process was started."""
+    ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
 def below(ancestor):

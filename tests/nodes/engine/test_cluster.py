@@ -93,9 +93,13 @@ def test_after_any_actor_was_killed_the_next_study_is_answered(pair, kind):
 
 
 def test_a_session_killed_in_a_study_opens_nothing_and_another_attempt_answers(pair, texts):
+    pair.wait_warm()  # a session that still waits for its process has none that could be killed
     study = pair.propose(texts[1].replace("Who is", "Who is still"))
     pair.wait("south", study, lambda line: line["event"] == "started")
+    time.sleep(0.3)
     pair.kill("south", "Host")
+    ended = pair.wait("south", study, lambda line: line["event"] == "attempt ended")
+    assert ended["text"].startswith("south: the process of its session ended")
     answer = pair.answer(study)
     assert 500 < answer["statistics"]["both"]["n"] < 900
 
