@@ -20,7 +20,7 @@ from nodes.core.effects import (
 )
 from nodes.engine.engine import SALT_BYTES
 from nodes.people.bundle import export_bundle
-from nodes.people.sheet import asks_me, line, sheet
+from nodes.people.sheet import asks_me, catalogue, line, sheet
 from nodes.store.datasets import Held, recall_dataset, remember_dataset
 from p2pmpc.dictionary import Dictionary
 from p2pmpc.errors import NotFound
@@ -153,10 +153,9 @@ class Desk:
 
     def catalogue(self) -> dict[str, dict[str, bytes]]:
         """Member -> data set -> its public description, for every member of the network."""
-        core = self.node.core
         return {
-            name: {key: one.to_bytes() for key, one in core.dictionaries.get(name, {}).items()}
-            for name in (core.feeds.roster.names if core.feeds.roster else ())
+            member: {name: one.to_bytes() for name, one in held.items()}
+            for member, held in catalogue(self.node.core).items()
         }
 
     def rules(self) -> bytes:

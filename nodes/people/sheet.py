@@ -19,7 +19,7 @@ from p2pmpc.words import review
 if TYPE_CHECKING:
     from nodes.core.node import Core
 
-__all__ = ["asks_me", "line", "sheet", "waits_for"]
+__all__ = ["asks_me", "catalogue", "line", "sheet"]
 
 EARLIER_SHOWN = 3  # titles that a reader still compares; the list of studies has all
 RUNNING = ("computing", "checked", "releasing", "opening")
@@ -32,7 +32,7 @@ def line(core: Core, case: Case, waited: Sequence[str]) -> dict[str, Any]:
         "title": case.study.title,
         "state": case.state,
         "proposer": case.proposer,
-        "waits_for": list(waits_for(core, case, waited)),
+        "waits_for": list(_waits_for(core, case, waited)),
         "asks_me": asks_me(core, case),
         "expires_ms": case.expires_ms or None,
     }
@@ -61,7 +61,7 @@ def sheet(
     }
 
 
-def waits_for(core: Core, case: Case, waited: Sequence[str]) -> tuple[str, ...]:
+def _waits_for(core: Core, case: Case, waited: Sequence[str]) -> tuple[str, ...]:
     """Whose word is missing before the study goes on; empty once it has ended."""
     if case.final:
         return ()
@@ -75,7 +75,7 @@ def waits_for(core: Core, case: Case, waited: Sequence[str]) -> tuple[str, ...]:
 
 def asks_me(core: Core, case: Case) -> bool:
     """Whether a person of this member has to decide."""
-    return case.state == "proposed" and core.name in waits_for(core, case, ()) and case.asked
+    return case.state == "proposed" and core.name in _waits_for(core, case, ()) and case.asked
 
 
 def _decisions(case: Case) -> Iterator[dict[str, Any]]:
@@ -99,7 +99,7 @@ def _review(core: Core, case: Case, rules: Mapping[str, bytes]) -> Sequence[tupl
     try:
         policies = {name: Policy.from_bytes(data) for name, data in rules.items()}
         resolved = resolve(
-            case.study, case.described or _catalogue(core), {core.name: core.policy, **policies}
+            case.study, case.described or catalogue(core), {core.name: core.policy, **policies}
         )
         return review(case.study, resolved, case.proposer)
     except P2pmpcError as fault:
@@ -130,7 +130,7 @@ def _earlier(core: Core, case: Case) -> Sequence[tuple[str, str]]:
     return (("beware", said),)
 
 
-def _catalogue(core: Core) -> dict[str, dict[str, Dictionary]]:
+def catalogue(core: Core) -> dict[str, dict[str, Dictionary]]:
     """Every member's descriptions; a member that has given none has an empty shelf."""
     names = core.feeds.roster.names if core.feeds.roster else ()
     return {name: core.dictionaries.get(name, {}) for name in names}

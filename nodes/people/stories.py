@@ -50,7 +50,7 @@ class Stories:
         self, study: str, event: str, member: str, text: str, error: Mapping[str, Any] | None
     ) -> None:
         """Add a line, made printable, and wake all readers; past LINES_MAX only how it ended."""
-        text, error = printable(text), error and {k: printable(v) for k, v in error.items()}
+        text, error = _printable(text), error and {k: _printable(v) for k, v in error.items()}
         lines = self.lines[study] = self.lines.pop(study, [])  # last in order: it was told last
         if len(self.lines) > STORIES_MAX:
             del self.lines[next(iter(self.lines))]
@@ -76,7 +76,7 @@ class Stories:
             self.waiters.discard(waiter)
 
 
-def printable(said: Any) -> Any:
+def _printable(said: Any) -> Any:
     """A text without what steers a terminal: reasons and titles are written by other members."""
     if not isinstance(said, str):
         return said

@@ -20,6 +20,7 @@ from nodes.people.desk import Desk
 from nodes.people.http import serve
 from nodes.shell import Node as RunningNode
 from nodes.store.keys import Effort
+from nodes.store.lease import Lease
 from p2pmpc.folder import private_folder
 from p2pmpc.node import Node, StudyHandle, connect
 from p2pmpc.settings import Settings
@@ -148,24 +149,26 @@ def _lived_in(folder: Path) -> Iterator[House]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
-    async def start(name: str, port: int) -> tuple[RunningNode, asyncio.Server]:
+    async def start(name: str, port: int) -> tuple[RunningNode, asyncio.Server, Lease]:
         settings = Settings(name=name, listen_port=port, link_grace_s=20.0, gossip_s=1.0)
         home = make_home(folder / name, settings, b"correct horse", os.urandom, LIGHT)
+        lease = Lease(home.lease_file)  # as the process of a node holds it
         node, _ = await open_home(home, b"correct horse", "process", lambda _: None)
         people = People(Desk(node), node.log)
-        return node, await serve(folder / name / "control.sock", people.answer)
+        return node, await serve(home.socket, people.answer), lease
 
-    def wait(work):  # type: ignore[no-untyped-def]
+    def wait(work):
         return asyncio.run_coroutine_threadsafe(work, loop).result(30)
 
     ports = zip(NAMES, free_ports(len(NAMES)), strict=True)
     started = {name: wait(start(name, port)) for name, port in ports}
     try:
-        yield House(folder, loop, {name: node for name, (node, _) in started.items()})
+        yield House(folder, loop, {name: node for name, (node, *_) in started.items()})
     finally:
-        for node, server in started.values():
+        for node, server, lease in started.values():
             loop.call_soon_threadsafe(server.close)
             wait(node.close())
+            lease.close()
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
