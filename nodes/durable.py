@@ -19,7 +19,7 @@ from nodes.engine.engine import Engine
 from nodes.home import Home
 from nodes.logging import details_file, make_log
 from nodes.shell import Node
-from nodes.store.datasets import recall_dataset
+from nodes.store.datasets import recall_dataset, remembered_datasets
 from nodes.store.record import RecordStore
 from nodes.store.replay import Replay
 from nodes.store.roster import recall_addresses, recall_roster
@@ -34,7 +34,6 @@ __all__ = ["open_home", "open_keys", "open_record"]
 Tell = Callable[[str], None]  # a sentence for whoever waits for the node
 CHANGED = "its rows are not those that were announced"
 UNREADABLE = "its files cannot be read as they were"
-DATASETS = "dataset:"  # before a data set's name, in the store's notes
 
 
 async def open_home(home: Home, passphrase: bytes, engine: str, tell: Tell) -> tuple[Node, int]:
@@ -116,7 +115,7 @@ async def _load_all(store: RecordStore, engine: Engine, log: Any, tell: Tell) ->
     Other members read these words when a study with it is refused: they hold no detail.
     """
     faults: dict[str, str] = {}
-    for name in [key.removeprefix(DATASETS) for key in store.noted(DATASETS)]:
+    for name in remembered_datasets(store):
         tell(f"reading the data set {name} again")
         try:
             await _load(store, engine, name)

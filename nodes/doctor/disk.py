@@ -69,11 +69,7 @@ def check_place(place: Place) -> list[Finding]:
 
 
 def _room(place: Place) -> Finding:
-    free = (
-        f"{place.free_bytes / 2**30:.1f} GB"
-        if place.free_bytes >= 2**30
-        else (f"{place.free_bytes // 2**20} MB")
-    )
+    free = _size(place.free_bytes)
     fix = f"Free some space on the file system of {place.folder}."
     if place.read_only:
         text = f"{place.folder} is on a file system that is mounted read-only"
@@ -84,6 +80,10 @@ def _room(place: Place) -> Finding:
     if place.free_bytes < FREE_BYTES_NOTE:
         return note("disk", f"{free} are free for the record", fix)
     return ok("disk", f"{free} are free for the record")
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count // 2**20} MB"
 
 
 def _file_system(place: Place) -> Finding:

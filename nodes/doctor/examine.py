@@ -16,7 +16,7 @@ from typing import Any
 from nodes.doctor.actors import check_actors, read_actors
 from nodes.doctor.clock import check_clock, read_skews
 from nodes.doctor.disk import check_memory_folder, check_place, read_place
-from nodes.doctor.finding import Finding, fault
+from nodes.doctor.finding import Finding, fault, ok
 from nodes.doctor.folder import check_identity, check_modes, read_identity, read_modes
 from nodes.doctor.history import History, check_history, read_history
 from nodes.doctor.listeners import (
@@ -102,8 +102,8 @@ def _process(running: Running) -> list[Finding]:
         text = f"process {running.pid} holds the record and does not answer: {running.answers}"
         return [fault("node", text, f"See node.log; `kill {running.pid}`, then start it again.")]
     if running.pid is None:
-        return [Finding("node", "ok", "the node does not run; what needs it running is left out")]
-    return [Finding("node", "ok", f"the node runs as process {running.pid}")]
+        return [ok("node", "the node does not run; what needs it running is left out")]
+    return [ok("node", f"the node runs as process {running.pid}")]
 
 
 def _machine(

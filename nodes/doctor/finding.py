@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["FAULT", "NOTE", "OK", "Finding", "fault", "faults", "note", "ok"]
+__all__ = ["OK", "Finding", "fault", "faults", "note", "ok"]
 
 OK, NOTE, FAULT = "ok", "note", "fault"
 

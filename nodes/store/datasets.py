@@ -14,7 +14,9 @@ from nodes.store.record import RecordStore
 from p2pmpc.codec import decode, encode
 from p2pmpc.errors import StoreFailed
 
-__all__ = ["Held", "recall_dataset", "remember_dataset"]
+__all__ = ["Held", "recall_dataset", "remember_dataset", "remembered_datasets"]
+
+PREFIX = "dataset:"  # before a data set's name, among the store's notes
 
 
 class Held(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -34,10 +36,15 @@ class Held(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
 
 def remember_dataset(store: RecordStore, name: str, held: Held) -> None:
     """Keep where this data set comes from, durably, in place of the one before."""
-    store.remember(f"dataset:{name}", encode(held))
+    store.remember(f"{PREFIX}{name}", encode(held))
 
 
 def recall_dataset(store: RecordStore, name: str) -> Held | None:
     """Where this data set comes from, or None. Raises StoreFailed when the note is damaged."""
-    data = store.recall(f"dataset:{name}")
+    data = store.recall(f"{PREFIX}{name}")
     return None if data is None else decode(data, Held, f"the note of {name}", error=StoreFailed)
+
+
+def remembered_datasets(store: RecordStore) -> list[str]:
+    """The names of all data sets that were added here, sorted."""
+    return [key.removeprefix(PREFIX) for key in store.noted(PREFIX)]

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Protocol as Shape
 
 from p2pmpc.address import AddressRecord
-from p2pmpc.codec import decode, encode
+from p2pmpc.codec import decode
 from p2pmpc.errors import LogError
 from p2pmpc.messages import Address
 from p2pmpc.roster import Roster, read_roster
 
-__all__ = ["ADDRESSES", "ROSTER", "recall_addresses", "recall_roster", "remember_roster"]
+__all__ = ["ADDRESSES", "ROSTER", "recall_addresses", "recall_roster"]
 
 ROSTER = "roster"
 ADDRESSES = "addresses"
@@ -23,16 +23,8 @@ ADDRESSES = "addresses"
 class Notes(Shape):
     """The part of a store that keeps small values."""
 
-    def remember(self, key: str, value: bytes) -> None:
-        """Keep a value durably in place of the one before."""
-
     def recall(self, key: str) -> bytes | None:
         """What was remembered last."""
-
-
-def remember_roster(store: Notes, roster: Roster) -> None:
-    """Keep the roster durably. Raises StoreFailed."""
-    store.remember(ROSTER, encode(roster))
 
 
 def recall_roster(store: Notes) -> Roster | None:

@@ -9,7 +9,8 @@ import pytest
 from nodes.doctor.clock import read_skews
 from nodes.doctor.history import ENTRIES_MAX, check_history, read_history
 from nodes.store.record import RecordStore
-from nodes.store.roster import remember_roster
+from nodes.store.roster import ROSTER
+from p2pmpc.codec import encode
 from p2pmpc.identity import SecretKeys, Signer, make_card
 from p2pmpc.record import Genesis, Head, Withheld, author_entry, entry_hash
 from p2pmpc.roster import found_roster
@@ -58,7 +59,7 @@ def test_a_record_in_use_is_read_with_its_roster_and_bounds_the_clocks(tmp_path,
     file = tmp_path / "record.sqlite"
     store = RecordStore(file)
     try:
-        remember_roster(store, feeds.roster)
+        store.remember(ROSTER, encode(feeds.roster))
         store.append([feeds.write("south", 5_000_000), feeds.write("north", 1_000_000)])
         history = read_history(file)
     finally:
