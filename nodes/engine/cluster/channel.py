@@ -61,18 +61,22 @@ class Channel:
             self.writer.write(len(data).to_bytes(LENGTH_BYTES, "big"))
             self.writer.write(data)
 
-    async def drain(self) -> None:
-        """Wait until the other end has taken most of what was sent."""
-        with contextlib.suppress(ConnectionError):
-            await self.writer.drain()
-
     @property
     def waiting(self) -> int:
         """Bytes sent that the other end has not taken."""
         return int(self.writer.transport.get_write_buffer_size())
 
+    def finish(self) -> None:
+        """Say that nothing more is sent. Then read until the other end closes, and only then close.
+
+        A Unix socket that is closed with unread frames in it takes away from the other end what
+        that has not read either: the last word would be lost by a race.
+        """
+        if not self.writer.is_closing():
+            self.writer.write_eof()
+
     def close(self) -> None:
-        """End the connection; what was sent is still delivered."""
+        """End the connection; what was sent is delivered if the other end has sent nothing new."""
         self.writer.close()
 
 

@@ -38,7 +38,7 @@ from nodes.engine.cluster.letters import (
 from nodes.engine.cluster.warmth import warm_up
 from nodes.session.inputs import Drawn, Share, join_shares
 from nodes.session.session import Brief, Session
-from p2pmpc.errors import NotFound, P2pmpcError, Refused
+from p2pmpc.errors import LocalError, NotFound, P2pmpcError, Refused
 from protocols.abort import Abort
 from protocols.joint import JointInputs
 from protocols.party import Pause
@@ -48,6 +48,7 @@ __all__ = ["AHEAD_BYTES_MAX", "Host", "Rows"]
 THREADS = 4  # one steps the generator, the others run kernels
 AHEAD_BYTES_MAX = 8 * 2**20  # posted and not yet taken on by the Gateway; the protocol waits then
 TELL_EVERY_S = 0.2  # the shell looks at waits four times a second
+FAREWELL_S = 10.0  # until the Gateway has read the last word and closed
 DIAL_S = 120.0  # a Gateway that is started again takes a second or two
 
 
@@ -112,11 +113,16 @@ class Run:
         running = asyncio.create_task(self._run())
         telling = asyncio.create_task(self._tell())
         hearing = asyncio.create_task(self._hear())
-        await asyncio.wait({running, hearing}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (running, telling, hearing):
+        await asyncio.wait({running, hearing, telling}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (hearing, telling):
+            if task.done() and (fault := task.exception()) is not None:
+                self.channel.send(Failed.of(shown(fault)))
+        for task in (running, telling):
             task.cancel()
+        self.channel.finish()
+        await asyncio.wait({hearing}, timeout=FAREWELL_S)
+        hearing.cancel()
         await asyncio.gather(running, telling, hearing, return_exceptions=True)
-        await self.channel.drain()
         self.channel.close()
 
     async def _run(self) -> None:
@@ -124,11 +130,8 @@ class Run:
             outcome = await self.session.run(self._pause)
             self._progress()
             self.channel.send(Done.of(outcome))
-        except (Abort, P2pmpcError) as fault:
-            self.channel.send(Failed.of(fault))
-        except Exception as fault:  # noqa: BLE001  its text may hold a value
-            what = P2pmpcError(f"an internal fault ended the run ({type(fault).__name__})")
-            self.channel.send(Failed.of(what))
+        except Exception as fault:  # noqa: BLE001  handed on
+            self.channel.send(Failed.of(shown(fault)))
 
     async def _pause(self, step: Pause) -> ResumeSession:
         self.resumed = asyncio.get_running_loop().create_future()
@@ -203,6 +206,11 @@ class Host:
             brief = brief_of(begin)
         except P2pmpcError as fault:
             channel.send(Failed.of(fault))
+            channel.finish()
+            with contextlib.suppress(TimeoutError, LocalError):
+                async with asyncio.timeout(FAREWELL_S):
+                    while await channel.receive() is not None:
+                        pass  # mail for an attempt that is over
             channel.close()
             return
         runs: list[Run] = []  # the session posts through the run, which is made after it
@@ -216,6 +224,13 @@ class Host:
         )
         runs.append(Run(channel, session))
         await runs[0].play()
+
+
+def shown(fault: BaseException) -> Abort | P2pmpcError:
+    """What the Gateway is told of it: the text of a fault of the program may hold a value."""
+    if isinstance(fault, Abort | P2pmpcError):
+        return fault
+    return P2pmpcError(f"an internal fault ended the run ({type(fault).__name__})")
 
 
 def peak_memory() -> int:

@@ -43,7 +43,7 @@ def test_frames_arrive_whole_and_in_order(tmp_path):
     async def said(channel):
         for frame in sent:
             channel.send(frame)
-        await channel.drain()
+        await channel.writer.drain()
         channel.close()
 
     async def heard(channel):
@@ -60,7 +60,7 @@ def test_a_frame_one_byte_too_long_is_neither_sent_nor_taken(tmp_path):
         with pytest.raises(LocalError):
             channel.send(Mail("north", "m", bytes(FRAME_BYTES_MAX)))
         channel.writer.write((FRAME_BYTES_MAX + 1).to_bytes(4, "big"))
-        await channel.drain()
+        await channel.writer.drain()
 
     with pytest.raises(LocalError, match="longer"):
         meeting(tmp_path, said, lambda channel: channel.receive())
@@ -70,7 +70,7 @@ def test_a_frame_one_byte_too_long_is_neither_sent_nor_taken(tmp_path):
 def test_what_is_no_frame_is_refused(tmp_path, data):
     async def said(channel):
         channel.writer.write(len(data).to_bytes(4, "big") + data)
-        await channel.drain()
+        await channel.writer.drain()
 
     with pytest.raises(LocalError, match="no frame"):
         meeting(tmp_path, said, lambda channel: channel.receive())
@@ -85,6 +85,36 @@ def test_an_end_that_goes_away_is_none_and_sending_to_it_does_nothing(tmp_path):
         return await channel.receive()
 
     assert meeting(tmp_path, said, heard) is None
+
+
+@pytest.mark.parametrize("politely", [True, False])
+def test_a_last_word_is_heard_when_it_is_followed_by_reading_and_else_may_be_lost(
+    tmp_path, politely
+):
+    left = asyncio.Event()
+
+    async def said(channel):
+        await asyncio.sleep(0.1)  # frames lie here unread
+        channel.send(Posted(7))
+        if politely:
+            channel.finish()
+            left.set()
+            while await channel.receive() is not None:
+                pass
+        else:
+            channel.close()
+            await channel.writer.wait_closed()
+            left.set()
+
+    async def heard(channel):
+        channel.writer.transport.pause_reading()  # a process that is busy
+        for _ in range(64):  # more than a stream reads ahead
+            channel.send(Mail("north", "m", bytes(2**20)))
+        await left.wait()
+        channel.writer.transport.resume_reading()
+        return await channel.receive()
+
+    assert meeting(tmp_path, said, heard) == (Posted(7) if politely else None)
 
 
 def test_no_frame_shows_what_it_carries():
