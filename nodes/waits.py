@@ -17,13 +17,13 @@ from nodes.core.node import Core
 from nodes.people.stories import Stories
 from nodes.runs import Running
 from nodes.transport.transport import Transport
+from p2pmpc.errors import MemberMissing
 from p2pmpc.settings import Settings
 
 __all__ = ["Waits"]
 
 WATCH_EVERY_S = 0.25  # how often waits are looked at; far below every limit on waiting
 NAME_AFTER_S = 2.0  # who is waited for is said once a wait is longer than a hiccup
-NAME_EVERY_S = 5.0  # and said again
 
 
 @dataclass(slots=True, repr=False)
@@ -71,33 +71,41 @@ class Waits:
                     self._judge(study, b"", peer)
 
     def _judge(self, study: str, session: bytes, peer: str) -> None:
+        """Say that a peer is away, or end what waits for it when its time is up."""
         if peer == self.name:
             return
-        patient = self.core.cases[study].state in {"proposed", "agreed"}
         link = self.transport.link_state(peer)
         if link.up:
             self.named.pop((study, peer), None)
             return
         down_s = self.clock() - link.since
+        where = f"at {self.transport.address_of(peer)}"
+        if self.core.cases[study].state in {"proposed", "agreed"}:
+            if (study, peer) not in self.named:
+                self._say(study, peer, down_s, f"{where} ({link.reason})")
+            return
         limit_s = self.settings.refused_grace_s if link.refused else self.settings.link_grace_s
-        address = self.transport.address_of(peer)
-        if patient:
-            if down_s > NAME_AFTER_S and (study, peer) not in self.named:
-                self.named[study, peer] = self.clock()
-                text = f"waiting for {peer} at {address} ({link.reason})"
-                self.stories.tell(study, "waiting", peer, text, None)
-        elif down_s > limit_s:
-            why = f"{peer}: not heard for {down_s:.0f} s at {address}: {link.reason}"
+        if down_s > limit_s:
+            why = f"{peer}: not heard for {down_s:.0f} s {where}: {link.reason}"
             gone = Gone(study, peer, why)
-            self.take_safely(SessionStopped(session, 402, why, peer, "") if session else gone)
-        elif down_s > NAME_AFTER_S and self.clock() - self._said(study, peer) > NAME_EVERY_S:
+            self.take_safely(_missing(session, why, peer) if session else gone)
+        elif self.clock() - self._said(study, peer) > self.settings.progress_s:
+            self._say(
+                study, peer, down_s, f"{where} ({link.reason}); {limit_s - down_s:.0f} s left"
+            )
+
+    def _say(self, study: str, peer: str, down_s: float, what: str) -> None:
+        if down_s > NAME_AFTER_S:
             self.named[study, peer] = self.clock()
-            text = f"waiting for {peer} at {address} ({link.reason}); {limit_s - down_s:.0f} s left"
-            self.stories.tell(study, "waiting", peer, text, None)
+            self.stories.tell(study, "waiting", peer, f"waiting for {peer} {what}", None)
 
     def _said(self, study: str, peer: str) -> float:
-        return self.named.get((study, peer), -NAME_EVERY_S)
+        return self.named.get((study, peer), float("-inf"))
 
     def _overdue(self, running: Running, peer: str, why: str) -> None:
         session = running.attempt.brief.order.session
-        self.take_safely(SessionStopped(session, 402, f"{peer}: {why}" if peer else why, peer, ""))
+        self.take_safely(_missing(session, f"{peer}: {why}" if peer else why, peer))
+
+
+def _missing(session: bytes, why: str, peer: str) -> SessionStopped:
+    return SessionStopped(session, MemberMissing.code, why, peer, "")

@@ -55,7 +55,7 @@ def parse(
 ) -> T:
     """Any spelling of the value: the caller compares it with the one encoding. Raises `error`."""
     try:
-        value: T = _decoder(kind).decode(data)  # type: ignore[arg-type]
+        value: T = _decoder(kind).decode(data)  # type: ignore[arg-type]  # a class is hashable
     except (msgspec.DecodeError, ValueError) as fault:
         raise error(f"{what} cannot be read: {fault}", member=member) from None
     return value

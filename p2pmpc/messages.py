@@ -225,7 +225,7 @@ def encode_message(message: Message) -> bytes:
     if len(data) > FRAME_BYTES_MAX:
         raise P2pmpcError(f"a {kind} message of {len(data)} bytes is longer than a frame")
     if len(data) < SMALL_BYTES:
-        decode(data, Message, f"an own {kind} message", error=P2pmpcError)  # type: ignore[arg-type]
+        decode(data, Message, f"an own {kind} message", error=P2pmpcError)  # type: ignore[arg-type]  # a union
     return data
 
 
@@ -262,7 +262,7 @@ def decode_message(data: bytes | memoryview, member: str | None = None) -> Messa
         raise RemoteError(f"a frame has at most {FRAME_BYTES_MAX} bytes", member=member)
     if data[:2] == MAIL_BEGINS:
         return _decode_mail(data, member)
-    message: Message = decode(data, Message, "a message", member)  # type: ignore[arg-type]
+    message: Message = decode(data, Message, "a message", member)  # type: ignore[arg-type]  # a union
     if isinstance(message, Hello) and message.first_version > message.last_version:
         raise RemoteError("a Hello offers an empty range of versions", member=member)
     return message

@@ -283,7 +283,7 @@ class StudyHandle:
         """Refuse it for all members. Raises Refused when it was decided or has ended."""
         self.decide(False, why, self.facts()["hash"])
 
-    def decide(self, approve: bool, why: str, hash: str) -> None:  # noqa: A002
+    def decide(self, approve: bool, why: str, hash: str) -> None:  # noqa: A002  the interface's word
         """Approve or refuse the study with this hash (64 hex digits). Raises as these do, and
         WrongUsage when the hash is another study's."""
         body = {"approve": approve, "why": why, "hash": hash}

@@ -14,7 +14,7 @@
     retry_s             2              rest before the second attempt; doubled for each further one
     sessions            2              how many studies run at once; the others wait
     proposal_s          1209600        how long members may decide on what is proposed here
-    progress_s          5              how often a run says how far it is
+    progress_s          5              how often a study says again whom it waits for
     gossip_s            10             how often the record is compared with each peer
     restore_wait_s      20             how long a restarted node seeks peers before it writes
     metrics_port        0              port on 127.0.0.1 for Prometheus; 0 for none

@@ -10,6 +10,7 @@ import click
 
 from p2pmpc.cli.answer import cost_line
 from p2pmpc.cli.commands import progress, spoken
+from p2pmpc.cli.engine import engine_option
 from p2pmpc.cli.output import Reply, Table
 from p2pmpc.cli.rehearse import learns
 
@@ -35,13 +36,7 @@ def register(root: click.Group) -> None:
         metavar="DIR",
         help="keep data, dictionaries, studies, answers, receipts and records here",
     )
-    @click.option(
-        "--engine",
-        type=click.Choice(["process", "ray"]),
-        default="ray",
-        show_default=True,
-        help="what each organisation's node runs on",
-    )
+    @engine_option("ray", "what each organisation's node runs on")
     @click.option(
         "--try",
         "trial",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from p2pmpc.cli.commands import spoken
+from p2pmpc.cli.engine import engine_option
 from p2pmpc.cli.home import node_option
 from p2pmpc.cli.output import Reply, Table
 from p2pmpc.cli.passphrase import passphrase_options, read_passphrase
@@ -26,12 +27,8 @@ def register(group: click.Group) -> None:
 
     @spoken(group, "doctor", "look for what would go wrong, and say what mends it")
     @node_option
-    @click.option(
-        "--engine",
-        type=click.Choice(["process", "ray"]),
-        default="process",
-        show_default=True,
-        help="what the node computes on: what Ray lacks is a fault only where it is used",
+    @engine_option(
+        "process", "what the node computes on: what Ray lacks is a fault only where it is used"
     )
     @passphrase_options
     def doctor(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from p2pmpc.certificate import read_certificate
+from p2pmpc.cli.member import SHORT, moment
 from p2pmpc.dictionary import Dictionary
 from p2pmpc.errors import LogError, P2pmpcError
 from p2pmpc.record import (
@@ -21,11 +22,11 @@ from p2pmpc.record import (
     read_content,
 )
 from p2pmpc.study import Study
+from p2pmpc.verify import plain
 
 __all__ = ["Reader", "read_entry"]
 
 Filed = tuple[SignedEntry, Body | None]
-SHORT = 16  # hexadecimal digits of an id that people are shown
 
 
 @dataclass(slots=True)
@@ -86,21 +87,21 @@ class Reader:
         try:
             check_body(entry, body)
             content = read_content(entry.kind, body)
-            said = SAYS.get(entry.kind, _plain)(self, content)
+            said = SAYS[entry.kind](self, content)
         except P2pmpcError as fault:
             return f"(unreadable: {fault.message})"
-        return "".join(c if c.isprintable() else "?" for c in said)
+        return plain(said)
 
 
 def read_entry(reader: Reader, signed: SignedEntry, body: Body | None) -> dict[str, Any]:
     """An entry for people and programs: author, number, time, kind, study, words."""
     entry = signed.read()
-    moment = datetime.fromtimestamp(entry.unix_ms / 1000, UTC)
+    time = datetime.fromtimestamp(entry.unix_ms / 1000, UTC)
     return {
         "author": entry.author,
         "seq": entry.seq,
         "lamport": entry.lamport,
-        "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "kind": entry.kind,
         "hash": entry_hash(signed).hex(),
         "study": reader.study_id(_content(signed, body)),
@@ -122,38 +123,27 @@ def _content(signed: SignedEntry, body: Body | None) -> Content | None:
         return None
 
 
-# ---- one sentence a kind ----
+# ---- one sentence a kind: (reader, content) -> words ----
 
 
-def _genesis(reader: Reader, content: Any) -> str:  # noqa: ARG001
+def _genesis(reader: Reader, content: Any) -> str:  # noqa: ARG001  as all of them
     return "is a founding member of this network"
 
 
-def _dataset(reader: Reader, content: Any) -> str:  # noqa: ARG001
+def _dataset(reader: Reader, content: Any) -> str:  # noqa: ARG001  as all of them
     found = Dictionary.from_bytes(content.dictionary)
     return (
         f"offers the data set {found.name!r}: {len(found.columns)} columns, each row a {found.unit}"
     )
 
 
-def _study(reader: Reader, content: Any) -> str:  # noqa: ARG001
+def _study(reader: Reader, content: Any) -> str:  # noqa: ARG001  as all of them
     study = Study.from_bytes(content.study)
-    until = _until(getattr(content, "expires_ms", 0))
+    until = f"; to be decided until {moment(content.expires_ms)}" if content.expires_ms else ""
     return (
         f"proposes {study.title!r} ({study.id[:SHORT]}) to {', '.join(study.parties)}; "
         f"the answer goes to {', '.join(study.recipients)}{until}"
     )
-
-
-def _until(unix_ms: int) -> str:
-    if not unix_ms:
-        return ""
-    moment = datetime.fromtimestamp(unix_ms / 1000, UTC)
-    return f"; to be decided until {moment:%Y-%m-%d %H:%M} UTC"
-
-
-def _consent(reader: Reader, content: Any) -> str:
-    return f"approves {reader.study(content)}: {content.reason}"
 
 
 def _refusal(reader: Reader, content: Any) -> str:
@@ -161,76 +151,46 @@ def _refusal(reader: Reader, content: Any) -> str:
     return f"refuses {reader.study(content)}: {content.reason}{passing}"
 
 
-def _withdrawal(reader: Reader, content: Any) -> str:
-    return f"takes back its proposal {reader.study(content)}: {content.reason}"
-
-
-def _revocation(reader: Reader, content: Any) -> str:
-    return f"takes back its consent to {reader.study(content)}: {content.reason}"
-
-
 def _ready(reader: Reader, content: Any) -> str:
     attempt = f", attempt {content.attempt}" if content.attempt > 1 else ""
     return f"is ready to compute {reader.study(content)}{attempt}; its rows for it are fixed"
 
 
-def _checked(reader: Reader, content: Any) -> str:
-    return f"has compared with the others what was said while computing {reader.study(content)}"
-
-
-def _release(reader: Reader, content: Any) -> str:
-    return f"signs that what passed of {reader.study(content)} may open"
-
-
-def _released(reader: Reader, content: Any) -> str:
-    return f"holds all signatures: {reader.study(content)} opens to its recipients"
-
-
-def _answered(reader: Reader, content: Any) -> str:
-    return f"has read the answer of {reader.study(content)}"
-
-
-def _withheld(reader: Reader, content: Any) -> str:
-    return f"nothing of {reader.study(content)} was released: {content.reason}"
-
-
 def _ended(reader: Reader, content: Any) -> str:
-    attempt = getattr(content, "attempt", 0)
-    what = f"attempt {attempt} of {reader.study(content)}" if attempt else reader.study(content)
+    study = reader.study(content)
+    what = f"attempt {content.attempt} of {study}" if content.attempt else study
     waited = f"; {content.waited_for} was waited for" if content.waited_for else ""
     return f"{what} ended early: {content.why}{waited}"
 
 
-def _recovered(reader: Reader, content: Any) -> str:  # noqa: ARG001
+def _recovered(reader: Reader, content: Any) -> str:  # noqa: ARG001  as all of them
     return f"began again after its own entry {content.seq}, fetched from the other members"
 
 
-def _fork(reader: Reader, content: Any) -> str:  # noqa: ARG001
+def _fork(reader: Reader, content: Any) -> str:  # noqa: ARG001  as all of them
     author = content.proof.first.read().author
     return f"holds proof that {author} signed two different histories"
 
 
-def _plain(reader: Reader, content: Any) -> str:  # noqa: ARG001
-    """A kind that this page has no sentence for: its texts and numbers."""
-    found = ((key, getattr(content, key)) for key in content.__struct_fields__)
-    words = [f"{key} {value}" for key, value in found if isinstance(value, str | int) and value]
-    return ", ".join(words)
+def _about_study(sentence: str) -> Callable[[Reader, Any], str]:
+    """Says this sentence with the study's title and the fields of the entry in their places."""
+    return lambda reader, content: sentence.format(study=reader.study(content), entry=content)
 
 
 SAYS: Mapping[str, Callable[[Reader, Any], str]] = {
     "genesis": _genesis,
     "dataset": _dataset,
     "study": _study,
-    "consent": _consent,
+    "consent": _about_study("approves {study}: {entry.reason}"),
     "refusal": _refusal,
-    "withdrawal": _withdrawal,
-    "revocation": _revocation,
+    "withdrawal": _about_study("takes back its proposal {study}: {entry.reason}"),
+    "revocation": _about_study("takes back its consent to {study}: {entry.reason}"),
     "ready": _ready,
-    "checked": _checked,
-    "release": _release,
-    "released": _released,
-    "answered": _answered,
-    "withheld": _withheld,
+    "checked": _about_study("has compared with the others what was said while computing {study}"),
+    "release": _about_study("signs that what passed of {study} may open"),
+    "released": _about_study("holds all signatures: {study} opens to its recipients"),
+    "answered": _about_study("has read the answer of {study}"),
+    "withheld": _about_study("nothing of {study} was released: {entry.reason}"),
     "ended": _ended,
     "recovered": _recovered,
     "fork": _fork,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from p2pmpc.cli.commands import debugging, progress, spoken
+from p2pmpc.cli.engine import engine_option
 from p2pmpc.cli.home import node_client, node_home, node_option
 from p2pmpc.cli.output import Reply, Table
 from p2pmpc.cli.passphrase import passphrase_options, read_passphrase
@@ -21,9 +22,8 @@ from p2pmpc.settings import Settings
 if TYPE_CHECKING:
     from nodes.home import Home
 
-__all__ = ["ENGINES", "register"]
+__all__ = ["register"]
 
-ENGINES = ("process", "ray")
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  compared, not listened on
 ASK_S = 10.0  # the control socket of a node that is well answers in milliseconds
 STOP_S = 30.0  # runs are ended by name, mail is drained, the store is closed
@@ -147,13 +147,7 @@ def _register_start(group: click.Group) -> None:
     @spoken(group, "start", "run the node")
     @node_option
     @click.option("--foreground", is_flag=True, help="stay, as a service manager wants it")
-    @click.option(
-        "--engine",
-        type=click.Choice(ENGINES),
-        default="process",
-        show_default=True,
-        help="what the node computes on: its own process, or its own Ray actors",
-    )
+    @engine_option("process", "what the node computes on: its own process, or its own Ray actors")
     @passphrase_options
     def start(
         node: Path | None,

@@ -10,6 +10,7 @@ import click
 
 from p2pmpc.cli.answer import answer_lines, cost_line, withheld
 from p2pmpc.cli.commands import progress, spoken
+from p2pmpc.cli.engine import engine_option
 from p2pmpc.cli.output import Reply, Table
 from p2pmpc.study import Study, read_study
 
@@ -46,13 +47,7 @@ def register(root: click.Group) -> None:
         metavar="[NAME=]FILE",
         help="a policy file, of all members or of one; a rehearsal approves by default",
     )
-    @click.option(
-        "--engine",
-        type=click.Choice(["process", "ray"]),
-        default="process",
-        show_default=True,
-        help="what each node runs its kernels on",
-    )
+    @engine_option("process", "what each node runs its kernels on")
     @click.option(
         "--out",
         type=click.Path(path_type=Path),
