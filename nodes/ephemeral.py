@@ -12,12 +12,12 @@ from nodes.logging import details_file, make_log
 from nodes.shell import Node
 from nodes.store.record import RecordStore
 from nodes.transport.tls import make_certificate
-from nodes.wiring import Parts, make_key_pair, open_engine, wire
+from nodes.wiring import Parts, open_engine, wire
 from p2pmpc.identity import SecretKeys, make_card, make_keys
 from p2pmpc.policy import REHEARSAL
 from p2pmpc.settings import Settings, read_settings, rehearsal_settings
 
-__all__ = ["make_key_pair", "open_node", "throwaway_card", "throwaway_parts"]
+__all__ = ["open_node", "throwaway_card", "throwaway_parts"]
 
 
 async def open_node(

@@ -23,9 +23,16 @@ from nodes.session.driver import Post
 from nodes.session.session import Brief
 from nodes.store.outcomes import Outcomes
 from nodes.transport.transport import Transport
-from p2pmpc.errors import Aborted, P2pmpcError, StoreFailed
+from p2pmpc.errors import (
+    Aborted,
+    MemberMisbehaved,
+    MemberMissing,
+    MemberSuspected,
+    P2pmpcError,
+    StoreFailed,
+)
 from p2pmpc.messages import End
-from protocols.abort import Abort
+from protocols.abort import Abort, Misbehaved, Missing, Suspected
 from protocols.party import Pause
 
 __all__ = ["BROKEN_MAX", "Running", "Runs", "explain_fault"]
@@ -178,7 +185,7 @@ class Runs:
         """The peer's process knows nothing of a session that runs here."""
         if session in self.running:
             text = f"{peer} no longer knows this run: its process was started again"
-            self.take_safely(SessionStopped(session, 402, text, peer, ""))
+            self.take_safely(SessionStopped(session, MemberMissing.code, text, peer, ""))
 
     def count_broken(self, peer: str, reason: str) -> None:
         """A peer that breaks link after link by wrong messages would hold its runs up for ever."""
@@ -192,20 +199,18 @@ class Runs:
         running = self.running.get(session)
         if running is not None and peer in running.attempt.brief.order.peer_keys:
             text = f"{peer} sent what the wire format does not allow: {reason}"
-            self.take_safely(SessionStopped(session, 404, text, peer, ""))
+            self.take_safely(SessionStopped(session, MemberSuspected.code, text, peer, ""))
 
 
 def explain_fault(fault: Abort | P2pmpcError) -> tuple[int, str, str]:
     """An error code, a sentence and a member's name for what ended a run."""
     if isinstance(fault, Abort):
-        code = ABORT_CODES.get(type(fault).__name__, 401)
-        return code, str(fault), fault.party
+        return ABORTS.get(type(fault), Aborted).code, str(fault), fault.party
     return fault.code, fault.message, str(fault.where.get("member", ""))
 
 
-ABORT_CODES: Mapping[str, int] = {
-    "Missing": 402,
-    "Misbehaved": 403,
-    "Suspected": 404,
-    "Inconsistent": 401,
+ABORTS: Mapping[type[Abort], type[Aborted]] = {
+    Missing: MemberMissing,
+    Misbehaved: MemberMisbehaved,
+    Suspected: MemberSuspected,
 }

@@ -81,19 +81,48 @@ class Node:
     store: RecordStore
     transport: Transport
     engine: Engine
-    stories: Stories
+    clock: Callable[[], float]
     wall_ms: Callable[[], int]
     signer: Signer
     card: bytes
     log: Any
-    runs: Runs
-    waits: Waits
+    stories: Stories = field(init=False)
+    waits: Waits = field(init=False)
+    runs: Runs = field(init=False)
     timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
     chores: set[asyncio.Task[None]] = field(default_factory=set)  # kept until they are done
     tally: Tally = field(default_factory=Tally)
     watching: bool = False
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     failure: P2pmpcError | None = None
+
+    def __post_init__(self) -> None:
+        """Its neighbours bring their events back to it by the calls that they are given here."""
+        self.stories = Stories(self.clock)
+        self.waits = Waits(
+            self.name,
+            self.core,
+            self.transport,
+            self.settings,
+            self.stories,
+            self.clock,
+            self.take_safely,
+        )
+        self.runs = Runs(
+            name=self.name,
+            core=self.core,
+            engine=self.engine,
+            transport=self.transport,
+            clock=self.clock,
+            take=self.take,
+            take_safely=self.take_safely,
+            chore=self.chore,
+            watch=self.waits.watch,
+            failed=lambda: self.failure is not None,
+            fail=self.fail,
+            outcomes=Outcomes(self.store),
+            log=self.log,
+        )
 
     # ---- events in, effects out ----
 
@@ -279,49 +308,19 @@ def build_node(
     name = settings.name
     signer = Signer(keys.log_seed)
     feeds = Feeds(name, signer, randomness, store)
-    core = Core(name, settings, feeds, signer, randomness, make_key_pair, policy)
-    stories = Stories(clock)
-    nodes: list[Node] = []  # runs and waits bring their events to the node, which is made last
-
-    def take(event: Event) -> None:
-        nodes[0].take(event)
-
-    def take_safely(event: Event) -> None:
-        nodes[0].take_safely(event)
-
-    waits = Waits(name, core, transport, settings, stories, clock, take_safely)
-    runs = Runs(
-        name=name,
-        core=core,
-        engine=engine,
-        transport=transport,
-        clock=clock,
-        take=take,
-        take_safely=take_safely,
-        chore=lambda work: nodes[0].chore(work),  # noqa: PLW0108  made later
-        watch=waits.watch,
-        failed=lambda: nodes[0].failure is not None,
-        fail=lambda fault: nodes[0].fail(fault),  # noqa: PLW0108  made later
-        outcomes=Outcomes(store),
-        log=log,
-    )
-    node = Node(
+    return Node(
         name=name,
         settings=settings,
-        core=core,
+        core=Core(name, settings, feeds, signer, randomness, make_key_pair, policy),
         store=store,
         transport=transport,
         engine=engine,
-        stories=stories,
+        clock=clock,
         wall_ms=wall_ms,
         signer=signer,
         card=card,
         log=log,
-        runs=runs,
-        waits=waits,
     )
-    nodes.append(node)
-    return node
 
 
 def addresses(core: Core) -> Mapping[str, MemberAddress]:

@@ -6,19 +6,7 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-__all__ = ["REQUIRED", "unit_text"]
-
-# What keeps keys and rows on this machine, in memory, for one user: no unit of ours is without it.
-REQUIRED = (
-    "Type=notify",
-    "LoadCredential=",
-    "NoNewPrivileges=yes",
-    "ProtectSystem=strict",
-    "PrivateTmp=yes",
-    "UMask=0077",
-    "MemorySwapMax=0",
-    "LimitCORE=0",
-)
+__all__ = ["unit_text"]
 
 
 def unit_text() -> str:

@@ -70,33 +70,13 @@ async def wire(parts: Parts, card: Callable[[int], bytes]) -> tuple[Node, int]:
 
     card  this member's card, by the port that the node listens on
     """
-    settings, keys = parts.settings, parts.keys
-    cores: list[Core] = []  # the transport asks the core, which is made after it
-    nodes: list[Node] = []
-    signer = Signer(keys.log_seed)
-
-    def network() -> bytes:
-        roster = cores[0].feeds.roster
-        return roster.network if roster else bytes(32)
-
-    def check(peer: str, message: bytes, signature: bytes) -> bool:
-        return _signed(cores[0], network(), peer, message, signature)
-
-    transport = Transport(
-        name=settings.name,
-        network=network,
-        certificate=parts.certificate,
-        members=lambda: addresses(cores[0]),
-        sign=lambda message: signer.sign(network(), "mail", message),
-        check=check,
-        on_event=lambda event: nodes[0].on_transport(event),  # noqa: PLW0108  made later
-        clock=time.monotonic,
-        settings=Timing(linger_s=settings.link_grace_s),
-    )
+    settings = parts.settings
+    nodes: list[Node] = []  # the transport asks the node and tells it, and is made before it
+    transport = _transport(parts, lambda: nodes[0])
     port = await transport.listen(settings.listen_host, settings.listen_port)
     node = build_node(
         settings=settings,
-        keys=keys,
+        keys=parts.keys,
         card=card(port),
         policy=parts.policy,
         clock=time.monotonic,
@@ -108,12 +88,32 @@ async def wire(parts: Parts, card: Callable[[int], bytes]) -> tuple[Node, int]:
         make_key_pair=make_key_pair,
         log=parts.log,
     )
-    cores.append(node.core)
     nodes.append(node)
     address = _advertised(settings, port)
     if address:
         node.take(Listening(address))
     return node, port
+
+
+def _transport(parts: Parts, node: Callable[[], Node]) -> Transport:
+    """It asks the node who the members are, and tells it what comes in; nothing else."""
+    signer = Signer(parts.keys.log_seed)
+
+    def network() -> bytes:
+        roster = node().core.feeds.roster
+        return roster.network if roster else bytes(32)
+
+    return Transport(
+        name=parts.settings.name,
+        network=network,
+        certificate=parts.certificate,
+        members=lambda: addresses(node().core),
+        sign=lambda message: signer.sign(network(), "mail", message),
+        check=lambda peer, message, given: _signed(node().core, network(), peer, message, given),
+        on_event=lambda event: node().on_transport(event),
+        clock=time.monotonic,
+        settings=Timing(linger_s=parts.settings.link_grace_s),
+    )
 
 
 def _advertised(settings: Settings, port: int) -> str:

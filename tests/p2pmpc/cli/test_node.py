@@ -17,7 +17,7 @@ import pytest
 
 from nodes.home import Home, make_home
 from nodes.store.keys import Effort
-from nodes.unit import REQUIRED, unit_text
+from nodes.unit import unit_text
 from p2pmpc.cli.passphrase import PASSPHRASE_BYTES_MAX, read_passphrase
 from p2pmpc.errors import LocalError, WrongUsage
 from p2pmpc.settings import Settings
@@ -25,6 +25,17 @@ from p2pmpc.settings import Settings
 ROOT = Path(__file__).resolve().parents[3]
 LIGHT = Effort(1, 8192)
 LIMIT_S = 30.0
+# What keeps keys and rows on this machine, in memory, for one user: no unit of ours is without it.
+REQUIRED = (
+    "Type=notify",
+    "LoadCredential=",
+    "NoNewPrivileges=yes",
+    "ProtectSystem=strict",
+    "PrivateTmp=yes",
+    "UMask=0077",
+    "MemorySwapMax=0",
+    "LimitCORE=0",
+)
 
 
 def p2pmpc(*words: object, **given) -> subprocess.CompletedProcess[str]:
