@@ -10,7 +10,7 @@ from nodes.transport.link import Link
 from nodes.transport.reason import Reason
 from nodes.transport.tls import curious_context, fingerprint
 
-__all__ = ["dial", "found_fingerprint", "split_address"]
+__all__ = ["dial", "failure", "found_fingerprint", "no_delay", "split_address"]
 
 
 def split_address(address: str) -> tuple[str, int] | None:

@@ -1,9 +1,9 @@
 """The links to all peers, and the mail of all sessions over them.
 
-One link for each pair of members. The member whose name sorts first dials; the other dials too when
-it has had no link for `dial_back_s`, so that one side may be unreachable from outside, and so that
-both sides learn whether a process is dead (refused) or a path is (unreachable). Of two links the
-newer wins; of two made at the same moment the one dialled by the lower name, at both ends.
+One link for each pair of members, which the `Dialler` keeps up from both sides: one of them may be
+unreachable from outside, and both learn whether a process is dead (refused) or a path is
+(unreachable). Of two links the newer wins; of two made at the same moment the one dialled by the
+lower name, at both ends.
 
 A broken link loses nothing: mail is kept until acknowledged. The death of a process loses its
 sessions, and SessionUnknown says so. Events are handed over in order, one turn of the loop later.
@@ -16,7 +16,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from nodes.transport.dial import dial, found_fingerprint, split_address
+from nodes.transport.dialler import Dialler
 from nodes.transport.events import (
     Event,
     LinkDown,
@@ -30,15 +30,14 @@ from nodes.transport.events import (
     TwinFound,
 )
 from nodes.transport.frames import FRAME_MAX, HEAD_BYTES
-from nodes.transport.link import Link, LinkEvent, State
+from nodes.transport.link import Link, LinkEvent
 from nodes.transport.listener import Listener
 from nodes.transport.mail import CHUNK, MAIL_MAX, Delivered, Outbox
 from nodes.transport.office import FORGOTTEN, Office
 from nodes.transport.peer import LinkState, Outgoing, Peer, Traffic
 from nodes.transport.reason import Reason
-from nodes.transport.seeds import Seed, places
 from nodes.transport.timing import Timing
-from nodes.transport.tls import OwnCertificate, client_context, fingerprint
+from nodes.transport.tls import OwnCertificate, fingerprint
 from p2pmpc.errors import LocalError, NotFound, RemoteError
 from p2pmpc.messages import VERSION, Ack, End, Hello, Mail, Message
 
@@ -63,7 +62,6 @@ TICK_S = 1.0  # how often waits of many seconds are looked at
 STRANGERS_MAX = 256  # refused certificates remembered, so that each is told once
 TWIN_LINKS = 3  # live links of one member replaced by it within TWIN_S: two processes take turns
 TWIN_S = 60.0
-OWN_SEED_S = 30.0  # a seed that is this node itself may be another's address later
 CLOSED_TRAFFIC_MAX = 256  # closed sessions whose byte counts are kept
 
 
@@ -98,11 +96,21 @@ class Transport:
         self._lingering: dict[bytes, float] = {}  # closed session -> when its mail is dropped
         self._strangers: dict[str, None] = {}
         self._counts: Counter[str] = Counter()
-        self._seeds: dict[str, tuple[Seed, asyncio.Task[None]]] = {}
         self._replaced: dict[str, list[float]] = {}  # member -> when its live links were replaced
         self._listener: Listener | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._closing = False
+        self._dialler = Dialler(
+            name=name,
+            own=certificate,
+            members=members,
+            certificates=self._certificates,
+            peers=self._peers,
+            make_link=lambda address: self._link(True, address),
+            tell=self._tell,
+            clock=clock,
+            timing=settings,
+        )
 
     # ---- opening and closing ----
 
@@ -126,14 +134,11 @@ class Transport:
         for name in sorted(set(peers) - {self._name}):
             peer = self._peer(name)
             if peer.task is None:
-                peer.task = asyncio.get_running_loop().create_task(self._keep_linked(peer))
+                peer.task = asyncio.get_running_loop().create_task(self._dialler.keep_linked(peer))
 
     def seek(self, seeds: Sequence[str]) -> None:
         """Dial these addresses too, whoever of the roster answers, while somebody is not linked."""
-        loop = asyncio.get_running_loop()
-        for address in sorted(set(seeds) - set(self._seeds)):
-            seed = Seed(address)
-            self._seeds[address] = seed, loop.create_task(self._keep_seeking(seed))
+        self._dialler.seek(seeds)
 
     async def close(self) -> None:
         """Wait a moment for unacknowledged mail, say goodbye, end everything."""
@@ -142,7 +147,7 @@ class Transport:
         if self._ticker is not None:
             self._ticker.cancel()
         tasks = [peer.task for peer in self._peers.values() if peer.task is not None]
-        tasks += [task for _, task in self._seeds.values()]
+        tasks += [task for _, task in self._dialler.seeds.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -260,7 +265,7 @@ class Transport:
         """Each seed's address with the member that answered there and why it is not linked."""
         return {
             address: (seed.member, seed.reason.value)
-            for address, (seed, _) in sorted(self._seeds.items())
+            for address, (seed, _) in sorted(self._dialler.seeds.items())
         }
 
     def session_traffic(self, session: bytes) -> Traffic:
@@ -332,7 +337,7 @@ class Transport:
         """Both ends dialled at once: both keep the link of the lower name."""
         lower = min(self._name, old.peer)
         together = self._clock() - old.up_since < self._timing.tie_s
-        return together and self._dialler(old) == lower != self._dialler(new)
+        return together and self._who_dialled(old) == lower != self._who_dialled(new)
 
     def _count_replaced(self, member: str) -> None:
         """One process has one link: who replaces a live one again and again is two."""
@@ -343,7 +348,7 @@ class Transport:
             del self._replaced[member]
             self._tell(TwinFound(member))
 
-    def _dialler(self, link: Link) -> str:
+    def _who_dialled(self, link: Link) -> str:
         return self._name if link.dialled else link.peer
 
     def link_heard(self, link: Link, message: Message, size: int) -> None:
@@ -443,108 +448,6 @@ class Transport:
     def _turned_away(self, link: Link, reason: Reason, der: bytes) -> None:
         self._refuse(reason, fingerprint(der) if der else "", link.remote)
         link.end(LinkEvent.REFUSED, reason)
-
-    async def _keep_linked(self, peer: Peer) -> None:
-        wait = self._timing.backoff_first_s
-        while True:
-            began = self._clock()
-            await peer.needed.wait()
-            if self._name > peer.name and await self._linked_soon(peer):
-                continue
-            await self._dial(peer)
-            if self._clock() - began >= self._timing.settled_s:
-                wait = self._timing.backoff_first_s
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, self._timing.backoff_last_s)
-
-    async def _linked_soon(self, peer: Peer) -> bool:
-        """The lower name dials; the other waits for it, but not for ever."""
-        await asyncio.sleep(self._timing.dial_back_s)
-        return not peer.needed.is_set()
-
-    async def _dial(self, peer: Peer) -> None:
-        """One attempt; returns when it failed, or when the link that it made has ended."""
-        member = self._members().get(peer.name)
-        place = split_address(member.address) if member else None
-        if member is None or place is None:
-            peer.note_failure(Reason.NO_ADDRESS, self._clock())
-            return
-        link = self._link(True, member.address)
-        link.peer = peer.name
-        context = client_context(self._own, member.certificate)
-        reason = await dial(link, *place, context, self._timing.connect_s)
-        if reason is not None:
-            link.end(LinkEvent.LOST, reason)
-            await self._dial_failed(peer, member, place, reason)
-            return
-        await link.settled.wait()
-        if link.state is State.UP:
-            await link.ended.wait()
-        else:
-            peer.note_failure(link.reason, self._clock())
-
-    async def _dial_failed(
-        self, peer: Peer, member: MemberAddress, place: tuple[str, int], reason: Reason
-    ) -> None:
-        was = peer.state.refused
-        peer.note_failure(reason, self._clock())
-        if reason is Reason.REFUSED and not was and not peer.state.up:
-            self._tell(LinkDown(peer.name, reason.value, refused=True))
-        if reason is not Reason.WRONG_SERVER:
-            return
-        found = await found_fingerprint(*place, self._timing.connect_s)
-        if peer.told != (reason, found):
-            peer.told = (reason, found)
-            expected = fingerprint(member.certificate)
-            what = f"at {member.address}: expected {peer.name} with certificate {expected}"
-            self._tell(PeerRefused(f"{what}, found {found or 'none any more'}", found))
-
-    async def _keep_seeking(self, seed: Seed) -> None:
-        await asyncio.sleep(self._timing.dial_back_s)  # the known addresses come first
-        wait = self._timing.backoff_first_s
-        while True:
-            if self._seeks(seed):
-                seed.reason = await self._dial_seed(seed)
-                seed.attempts += 1
-            own = seed.member == self._name
-            await asyncio.sleep(OWN_SEED_S if own else wait)
-            wait = min(2 * wait, self._timing.backoff_last_s)
-
-    def _seeks(self, seed: Seed) -> bool:
-        """While a member is not linked, unless the one that answers here is."""
-        answering = self._peers.get(seed.member)
-        if answering is not None and answering.link is not None:
-            return False
-        return any(peer.task is not None and peer.link is None for peer in self._peers.values())
-
-    async def _dial_seed(self, seed: Seed) -> Reason:
-        """One attempt; why there is no link, or why the one that it made has ended."""
-        found, members = await places(seed.address), self._certificates()
-        if not found or not members:
-            return Reason.NOT_FOUND
-        host, port = found[seed.attempts % len(found)]
-        link = self._link(True, seed.address)
-        context = client_context(self._own, b"".join(members))
-        reason = await dial(link, host, port, context, self._timing.connect_s)
-        if reason is not None:
-            link.end(LinkEvent.LOST, reason)
-            if reason is Reason.WRONG_SERVER:
-                await self._refuse_seed(seed, host, port)
-            return reason
-        await link.settled.wait()
-        seed.member = link.peer
-        if link.state is State.UP:
-            await link.ended.wait()
-        return link.reason
-
-    async def _refuse_seed(self, seed: Seed, host: str, port: int) -> None:
-        found = await found_fingerprint(host, port, self._timing.connect_s)
-        if found == self._own.fingerprint:
-            seed.member = self._name
-        elif found and found != seed.told:
-            seed.told = found
-            what = f"at the seed {seed.address}: no member's certificate answers there"
-            self._tell(PeerRefused(f"{what}, found {found}", found))
 
     def _let_go(self, peer: Peer) -> None:
         if peer.task is not None:
