@@ -80,7 +80,7 @@ def _say_and_let_go(said: Mapping[str, Any]) -> None:
 
 
 def _run_ephemeral(name: str, home: Path, settings_file: Path | None, engine: str) -> None:
-    from nodes.service import run
+    from nodes.lifetime import run
 
     if engine == "ray":
         from nodes.engine.cluster.node import run_throwaway

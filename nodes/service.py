@@ -1,32 +1,21 @@
-"""One node as a process: signals, the control socket, readiness, and an end in good order.
-
-ready     the control socket answers: one line on standard output, READY=1 to a service manager
-stopping  SIGTERM, Ctrl-C or POST /stop: runs are ended by name so that others know at once, then
-          links, engine and store are closed
-"""
+"""A member's node as a process: the folder's lease, the engine that it runs on, signals."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from nodes.home import Home
+from nodes.lifetime import Say, answer_people, close, end_runs, ready_line, run
 from nodes.notify import notify
 from nodes.shell import Node
 from nodes.store.lease import Lease
 from p2pmpc.errors import LocalError
 
-__all__ = ["Say", "answer_people", "close", "end_runs", "ready_line", "run", "run_home", "serve"]
-
-CLOSE_S = 5.0  # mail that others have not yet acknowledged, Ray actors that end
-TOLD_S = 1.0  # how long the others are told that a run is over
-
-Say = Callable[[Mapping[str, Any]], None]  # one line of JSON for whoever started this process
+__all__ = ["run_home", "serve"]
 
 
 def run_home(home: Home, passphrase: bytes, engine: str, say: Say) -> None:
@@ -65,16 +54,6 @@ def _run_engine(home: Home, passphrase: bytes, engine: str, say: Say) -> None:
         run(_serve_home(home, passphrase, engine, say))
 
 
-def run(main_task: Coroutine[Any, Any, None]) -> None:
-    """Run the loop: uvloop where it is installed, twice the rounds a second."""
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(main_task)
-        return
-    uvloop.run(main_task)
-
-
 async def _serve_home(home: Home, passphrase: bytes, engine: str, say: Say) -> None:
     from nodes.durable import open_home
 
@@ -88,61 +67,9 @@ async def _serve_home(home: Home, passphrase: bytes, engine: str, say: Say) -> N
         home.socket.unlink(missing_ok=True)
 
 
-def ready_line(socket: Path, port: int) -> dict[str, Any]:
-    """The last line that a node prints; a service manager is told the same."""
-    notify(os.environ, READY="1", STATUS=f"listening on port {port}")
-    return {"ready": True, "socket": str(socket), "pid": os.getpid(), "port": port}
-
-
 async def serve(node: Node, socket: Path, ready: Callable[[], None]) -> None:
     """Answer people on this socket until the node is asked to stop, by a signal among others."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.ask_to_stop)
     await answer_people(node, socket, ready)
-
-
-async def answer_people(node: Node, socket: Path, ready: Callable[[], None]) -> None:
-    """Answer people on this socket until the node is asked to stop."""
-    from nodes.people.api import People
-    from nodes.people.desk import Desk
-    from nodes.people.http import serve as listen
-
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _loop, what: _log_fault(node.log, what.get("exception")))
-    server = await listen(socket, People(Desk(node), node.log).answer)
-    metrics = await _metrics(node)
-    ready()
-    await node.stopping.wait()
-    server.close()
-    if metrics is not None:
-        metrics.close()
-
-
-async def _metrics(node: Node) -> asyncio.Server | None:
-    """The figures of the node, where a port is set for them."""
-    if not node.settings.metrics_port:
-        return None
-    from nodes.metrics import serve_metrics
-
-    return await serve_metrics(node, node.settings.metrics_port)
-
-
-def _log_fault(log: Any, fault: BaseException | None) -> None:
-    """Instead of a traceback on standard error, whose last line may hold a value of the data."""
-    log.error("loop fault", exc_info=fault)
-
-
-async def end_runs(node: Node) -> None:
-    """End every run by this member's name: on record, and told to the others while links are up."""
-    node.stop_runs(f"{node.name} was stopped by its own people")
-    tasks = [one.task for one in node.runs.running.values() if one.task is not None]
-    if tasks:
-        await asyncio.wait(tasks, timeout=TOLD_S)
-
-
-async def close(node: Node) -> None:
-    """Close links, engine and store; a peer that does not answer is not waited for."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(node.close(), CLOSE_S)
-    node.log.info("node stopped", pid=os.getpid())

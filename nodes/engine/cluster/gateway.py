@@ -19,7 +19,7 @@ from nodes.engine.cluster.letters import Keys
 from nodes.engine.cluster.orders import Orders, call_house
 from nodes.ephemeral import throwaway_card, throwaway_parts
 from nodes.home import Home
-from nodes.service import answer_people, close, end_runs
+from nodes.lifetime import answer_people, close, end_runs
 from nodes.shell import Node
 from p2pmpc.errors import P2pmpcError
 from p2pmpc.settings import Settings, parse_settings

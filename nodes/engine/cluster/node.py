@@ -10,13 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nodes.engine.cluster.gateway import Berth
+from nodes.engine.cluster.house import House
 from nodes.engine.cluster.runtime import Runtime, end, find, start
 from nodes.home import Home, check_private
+from nodes.lifetime import Say, ready_line, run
 from nodes.logging import make_log
 from nodes.notify import notify
-from nodes.service import Say, ready_line, run
 from nodes.store.lease import Lease
-from p2pmpc.identity import SecretKeys, make_keys
+from p2pmpc.identity import make_keys
 from p2pmpc.settings import Settings, read_settings, rehearsal_settings
 
 __all__ = ["run_member", "run_throwaway"]
@@ -26,20 +28,20 @@ LEASE = "ray.lease"  # held while this process runs: Ray's folder has one owner
 
 def run_member(home: Home, passphrase: bytes, say: Say) -> None:
     """Run a member's node on Ray until it is stopped. Raises what keeps it from starting."""
-    home.check()
-    settings = home.settings()
-    keys = home.keys(passphrase)
-    pid_file = home.pid_file
+    settings, keys = home.settings(), home.keys(passphrase)
 
-    def ready(port: int) -> None:
-        pid_file.write_text(f"{os.getpid()}\n")
-        say(ready_line(home.socket, port))
+    def house(runtime: Runtime, log: Any) -> House:
+        berth = Berth(settings.name, str(home.folder), "", str(runtime.folder))
+
+        def ready(port: int) -> None:
+            say(ready_line(home.socket, port))
+
+        return House(runtime, settings, keys, berth, ready, lambda text: say({"text": text}), log)
 
     try:
-        _run(home.folder, settings, keys, "", ready, lambda text: say({"text": text}), None)
+        _run(home.folder, settings, house, None)
     finally:
         notify(os.environ, STOPPING="1")
-        pid_file.unlink(missing_ok=True)
 
 
 def run_throwaway(name: str, home: Path, settings_file: Path | None, say: Say) -> None:
@@ -51,51 +53,33 @@ def run_throwaway(name: str, home: Path, settings_file: Path | None, say: Say) -
     told: list[int] = []
 
     def ready(port: int) -> None:
-        if not told:
+        if not told:  # a Gateway that was started again is no news
             say({"ready": True, "socket": socket, "pid": os.getpid()})
         told.append(port)
 
-    keys = make_keys(os.urandom)
-    _run(home, settings, keys, settings.to_toml(), ready, lambda _text: None, sys.stdin.fileno())
+    def house(runtime: Runtime, log: Any) -> House:
+        berth = Berth(settings.name, str(home), settings.to_toml(), str(runtime.folder))
+        keys = make_keys(os.urandom)
+        return House(runtime, settings, keys, berth, ready, lambda _text: None, log)
+
+    _run(home, settings, house, sys.stdin.fileno())
 
 
 def _run(
-    home: Path,
-    settings: Settings,
-    keys: SecretKeys,
-    throwaway: str,
-    ready: Callable[[int], None],
-    tell: Callable[[str], None],
-    leash: int | None,
+    home: Path, settings: Settings, make: Callable[[Runtime, Any], House], leash: int | None
 ) -> None:
     """`leash` is a file whose end stops the node."""
     lease = Lease(home / LEASE)
     runtime = find(home)
     try:
         start(runtime, settings)
-        log = make_log(home / "node.log", settings.name)
-        run(_serve(runtime, home, settings, keys, throwaway, ready, tell, leash, log))
+        run(_stand(make(runtime, make_log(home / "node.log", settings.name)), leash))
     finally:
         end(runtime)
         lease.close()
 
 
-async def _serve(
-    runtime: Runtime,
-    home: Path,
-    settings: Settings,
-    keys: SecretKeys,
-    throwaway: str,
-    ready: Callable[[int], None],
-    tell: Callable[[str], None],
-    leash: int | None,
-    log: Any,
-) -> None:
-    from nodes.engine.cluster.gateway import Berth
-    from nodes.engine.cluster.house import House
-
-    berth = Berth(settings.name, str(home), throwaway, str(runtime.folder))
-    house = House(runtime, settings, keys, berth, ready, tell, log)
+async def _stand(house: House, leash: int | None) -> None:
     if leash is not None:
         with contextlib.suppress(OSError, ValueError):
             loop = asyncio.get_running_loop()
