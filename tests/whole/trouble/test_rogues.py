@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
@@ -37,6 +38,7 @@ class Rogue:
     keys: SecretKeys = field(default_factory=lambda: make_keys(os.urandom))
     stop: threading.Event = field(default_factory=threading.Event)
     threads: list = field(default_factory=list)
+    acts: Counter = field(default_factory=Counter)  # by the member that was pestered
     network: bytes = bytes(32)
 
     @property
@@ -59,16 +61,25 @@ class Rogue:
         return wire
 
     def pester(self, members, act):
-        """`act(wire)` on one link to each member, again and again, until stopped."""
+        """`act(wire)` on one link to each member, again and again, until stopped.
+
+        Returns when each has felt it more than once.
+        """
+        self.acts.clear()
         for member in members:
             thread = threading.Thread(target=self._pester, args=(member, act), daemon=True)
             thread.start()
             self.threads.append(thread)
+        deadline = time.monotonic() + 20
+        while any(self.acts[member.name] < 2 for member in members):
+            assert time.monotonic() < deadline, self.acts
+            time.sleep(0.01)
 
     def _pester(self, member, act):
         while not self.stop.is_set():
             with contextlib.suppress(OSError, ssl.SSLError), self.link(member) as wire:
                 while not self.stop.is_set():
+                    self.acts[member.name] += 1
                     act(wire)
                     time.sleep(0.005)  # a real one has a machine of its own
             time.sleep(0.02)
@@ -190,7 +201,6 @@ def test_a_study_of_others_is_answered_while_a_member(
     before = {name: resident(honest.members[name]) for name in HONEST}
     rogue.stop.clear()
     rogue.pester(honest.members.values(), act)
-    time.sleep(0.3)
     study = honest.propose(retitled(count_study, act.__name__), count_frames)
     slowest = 0.0
     for name in HONEST:
