@@ -18,8 +18,8 @@ from nodes.core.effects import (
 )
 from nodes.core.feeds import Feeds
 from nodes.core.node import Core
-from nodes.ephemeral import make_key_pair
 from nodes.store.record import RecordStore
+from nodes.wiring import make_key_pair
 from p2pmpc.dictionary import Column, Dictionary
 from p2pmpc.identity import SecretKeys, Signer, make_card
 from p2pmpc.policy import REHEARSAL

@@ -20,7 +20,7 @@ from nodes.core.effects import (
 )
 from nodes.core.feeds import Feeds, Known
 from nodes.core.node import Core
-from nodes.ephemeral import make_key_pair
+from nodes.wiring import make_key_pair
 from p2pmpc.record import entry_hash, read_content
 from p2pmpc.study import parse_study
 

@@ -17,7 +17,7 @@ from nodes.core.effects import (
 )
 from nodes.core.feeds import Feeds, Known
 from nodes.core.node import Core
-from nodes.ephemeral import make_key_pair
+from nodes.wiring import make_key_pair
 from p2pmpc.codec import digest
 from p2pmpc.policy import Policy, Rules
 from p2pmpc.record import read_content

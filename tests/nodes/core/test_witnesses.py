@@ -22,10 +22,10 @@ from nodes.core.effects import (
 from nodes.core.feeds import Feeds
 from nodes.core.node import Core
 from nodes.core.witnesses import HELD_MAX
-from nodes.ephemeral import make_key_pair
 from nodes.store.record import RecordStore
 from nodes.store.replay import Replay
 from nodes.store.roster import recall_roster
+from nodes.wiring import make_key_pair
 from p2pmpc.errors import WrongUsage
 from p2pmpc.messages import Frontier
 from p2pmpc.record import Recovered
