@@ -44,17 +44,20 @@ from p2pmpc.catalogue import Resolved, resolve
 from p2pmpc.certificate import (
     Certificate,
     certificate_hash,
+    check_signatures,
     program_hash,
+    read_certificate,
     session_hash,
     sign_certificate,
 )
 from p2pmpc.codec import digest, encode
-from p2pmpc.errors import Aborted, LogError, MemberMissing, Mismatch, P2pmpcError
+from p2pmpc.errors import Aborted, LogError, MemberMissing, MemberSuspected, Mismatch, P2pmpcError
 from p2pmpc.identity import verify_signature
 from p2pmpc.messages import End
 from p2pmpc.policy import Policy
 from p2pmpc.record import (
     ATTEMPTS_MAX,
+    GAVE_WAY,
     Answered,
     Checked,
     Ended,
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
     from nodes.core.node import Core
 
 __all__ = [
+    "EARLY_MAX",
     "PROGRAM_VERSION",
     "apply_answered",
     "apply_checked",
@@ -91,6 +95,9 @@ __all__ = [
 ]
 
 PROGRAM_VERSION = b"p2pmpc 0.1.0 joint/1"
+EARLY_MAX = (
+    64  # entries of one party about attempts that have not begun here; honest ones have none
+)
 
 
 def make_ready(core: Core, case: Case) -> None:
@@ -101,14 +108,13 @@ def make_ready(core: Core, case: Case) -> None:
     commitments = {name: core.commitments[name] for name in names}
     snapshot = digest("p2pmpc/snapshots/1", *commitments.values())
     try:
-        if case.due > ATTEMPTS_MAX:
-            raise Aborted(f"{ATTEMPTS_MAX} attempts have ended")
+        _check_begin(core, case)
         check_usable(core, case.study)
         read_or_refuse(lambda: resolved(core, case))
         if case.snapshots.get(me, snapshot) != snapshot:
             raise Mismatch(f"the data of {me} changed since it was first ready for this study")
     except P2pmpcError as fault:
-        end_study(core, case, fault.code, fault.message, "", "")
+        end_study(core, case, fault.code, fault.message, str(fault.where.get("member", "")), "")
         return
     case.begin_attempt()
     case.secret, public = core.make_key_pair(core.randomness(32))
@@ -129,13 +135,32 @@ def make_ready(core: Core, case: Case) -> None:
     )
 
 
+def _check_begin(core: Core, case: Case) -> None:
+    """Raises Aborted where no attempt may begin: the answer would open twice, or others used them.
+
+    The first two cannot be reached while the record is read as it was written; they hold whatever
+    a liar or a restored store made of it.
+    """
+    if core.name in case.released:
+        raise Aborted(f"a share of {core.name} may have left in an earlier attempt")
+    if core.name in case.readies:
+        raise Aborted(f"{core.name} had been ready for attempt {case.due} before")
+    counted = [note for _, note in sorted(case.over.items()) if note.code != GAVE_WAY]
+    if len(counted) >= core.settings.attempts or case.due > ATTEMPTS_MAX:
+        last = counted[-1] if counted else None
+        why = f"{case.due - 1} attempts have ended"
+        why += f", the last one so: {last.why}" if last is not None else ""
+        raise Aborted(why, member=last.waited_for if last is not None else None)
+
+
 def apply_ready(core: Core, author: str, known: Known, note: Ready) -> None:
     """A member is ready; with the last one the session begins."""
     case = core.cases[note.study]
     if author not in case.study.parties:
         return
     if note.attempt > case.due:
-        raise LogError(f"{author} is ready for attempt {note.attempt}; attempt {case.due} is due")
+        _keep_early(core, case, known)
+        return
     _gather(core, case, author, known.hash, note)
     if case.final:
         return
@@ -150,6 +175,22 @@ def apply_ready(core: Core, author: str, known: Known, note: Ready) -> None:
         case.resting = False  # somebody has rested enough: so have all
         core.places.file(case, core.name)
     _start_if_all_ready(core, case)
+
+
+def _keep_early(core: Core, case: Case, known: Known) -> None:
+    """What is about an attempt that has not begun here waits until it has.
+
+    An honest author has read how the attempt before ended. A liar may leave that out; neither two
+    members nor one before and after a restart may conclude differently by the order of arrival.
+    """
+    author = known.entry.author
+    if case.final:
+        return
+    if sum(one.entry.author == author for one in case.early) < EARLY_MAX:
+        case.early.append(known)
+        return
+    why = f"{author} wrote {EARLY_MAX} entries about attempts that had not begun"
+    end_study(core, case, MemberSuspected.code, why, author, "")
 
 
 def _gather(core: Core, case: Case, author: str, entry: bytes, note: Ready) -> None:
@@ -170,7 +211,7 @@ def _start_if_all_ready(core: Core, case: Case) -> None:
     for member, (_, other) in sorted(case.readies.items()):
         if _agreed(other) != _agreed(mine):
             why = f"{member} is ready for another program or roster"
-            end_study(core, case, Mismatch.code, why, member, "")
+            end_study(core, case, Mismatch.code, why, _suspect(case, member, other, mine), "")
             return
     case.session = session_hash([entry for entry, _ in case.readies.values()])
     core.move(case, "all ready")
@@ -186,6 +227,15 @@ def _start_if_all_ready(core: Core, case: Case) -> None:
     case.secret = b""
     core.effects.append(StartSession(order))
     core.take_up(case.session)
+
+
+def _suspect(case: Case, member: str, other: Ready, mine: Ready) -> str:
+    """Whose fault a difference is: empty where a third may have shown two descriptions of its data.
+
+    Consents are first entries of feeds that both have read, and the roster is one.
+    """
+    certain = (other.epoch, other.consents) != (mine.epoch, mine.consents)
+    return member if certain or len(case.study.parties) == 2 else ""
 
 
 def start_overdue(core: Core, study: str) -> None:
@@ -334,10 +384,25 @@ def _signed_by(core: Core, member: str, certificate: Certificate, signature: byt
 
 
 def apply_released(core: Core, author: str, known: Known, note: Released) -> None:
-    """A member holds the certificate: its share may have left, and it can take nothing back."""
-    case = core.session_case(note.session)
-    if case is not None and not case.final and author in case.study.parties:
-        case.released.add(author)
+    """A member holds the certificate: its share may have left, and it can take nothing back.
+
+    The certificate says itself of which study it is, and all parties have signed it: whatever a
+    liar did to hide the session, an own share that may have left is never forgotten.
+    """
+    certificate = read_certificate(note.certificate)
+    case = core.cases[certificate.study.hex()]
+    if case.final:
+        return
+    if (note.session, case.study.parties) != (certificate.session, certificate.parties):
+        raise LogError(f"{author} holds a certificate of another session", member=author)
+    proof = digest("p2pmpc/certified/1", note.certificate, *note.signatures)
+    if author != core.name and proof != case.certified:  # the own one was checked when written
+        assert core.feeds.roster is not None
+        check_signatures(certificate, note.signatures, core.feeds.roster)
+    if author not in certificate.parties:
+        raise LogError(f"{author} releases what it has no part in", member=author)
+    case.certified = proof
+    case.released.add(author)
 
 
 def on_ended(core: Core, event: SessionEnded) -> None:
@@ -408,21 +473,29 @@ def apply_ended(core: Core, author: str, known: Known, note: Ended) -> None:
     if author not in case.study.parties or case.final:
         return
     if note.attempt:
-        _pass_attempt(core, case, author, note)
+        _pass_attempt(core, case, author, known, note)
     elif author != core.name:
         end_study_as_told(core, case, author, note.code, note.why, note.waited_for)
 
 
-def _pass_attempt(core: Core, case: Case, author: str, note: Ended) -> None:
+def _pass_attempt(core: Core, case: Case, author: str, known: Known, note: Ended) -> None:
     """With the first end of the attempt that is due, the next one is due for everybody."""
     ours = case.attempt == note.attempt and case.state in RUNNING
-    if note.attempt == case.due and author in case.readies:
-        case.over.setdefault(note.attempt, EndedNote(note.code, note.why, note.waited_for))
-        case.due, case.readies = note.attempt + 1, {}
-    elif note.attempt >= case.due:
+    if note.attempt > case.due:
+        _keep_early(core, case, known)
+        return
+    begun = note.attempt < case.due or author in case.readies
+    if not begun:
         raise LogError(f"{author} ends attempt {note.attempt}, which had not begun", member=author)
+    if note.attempt == case.due:
+        who = note.waited_for if note.waited_for in case.study.parties else author
+        case.over.setdefault(note.attempt, EndedNote(note.code, note.why, who))
+        case.due, case.readies = note.attempt + 1, {}
     if ours and author != core.name:
         end_attempt_as_told(core, case, author, note.code, note.why, note.waited_for)
+    early, case.early = case.early, []
+    for one in early:
+        core.apply(one)
 
 
 def resolved(core: Core, case: Case) -> Resolved:

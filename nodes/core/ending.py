@@ -26,6 +26,7 @@ from p2pmpc.errors import (
     P2pmpcError,
     Refused,
     RemoteError,
+    Withdrawn,
     error_tree,
 )
 from p2pmpc.messages import End, sentence
@@ -150,6 +151,8 @@ def end_attempt_as_told(
     if case.state in RUNNING:
         text, named = _said(case, peer, why, waited_for)
         code = shared_code(code)
+        if code == GAVE_WAY and case.state not in {"ready", "computing"}:
+            code = Aborted.code  # it had computed with us: that counts
         end_attempt(core, case, code, text, named if code != GAVE_WAY else "", peer)
 
 
@@ -163,7 +166,8 @@ def end_study_as_told(
     """
     text, named = _said(case, peer, why, waited_for)
     late = core.now_ms >= case.due_ms - SKEW_MS and case.state in {"proposed", "agreed"}
-    if code in ENDS and not (code == Expired.code and late):
+    believed = (code == Expired.code and late) or (code == Withdrawn.code and bool(case.withdrew))
+    if code in ENDS and not believed:
         code = Aborted.code
     end_study(core, case, shared_code(code) or Aborted.code, text, named, peer)
 

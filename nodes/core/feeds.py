@@ -55,6 +55,22 @@ WAITING_MAX = 1024  # entries of one author ahead of what they have read; more c
 WAITING_BYTES_MAX = 8 * 2**20  # and their bytes: several messages full of them
 NEWS_BYTES_MAX = 2 * 2**20  # sent for one frontier: about a second's work; then it asks again
 MARKS_MAX = 2**16  # entries whose hash and time are at hand: 20 MB; others are read from the store
+LIFE = frozenset(
+    {
+        "study",
+        "consent",
+        "refusal",
+        "ready",
+        "checked",
+        "release",
+        "released",
+        "answered",
+        "withheld",
+        "ended",
+        "withdrawal",
+        "revocation",
+    }
+)  # what moves a study: members conclude alike only from the same bodies
 NEWS_STEP = 64  # entries of one feed read from the store at once, after some were wanted
 
 Filed: TypeAlias = tuple[SignedEntry, Body | None]
@@ -133,7 +149,9 @@ class Feeds:
 
         An entry is placed when its author's entries before it and all that it has read are here,
         so that nobody sees a consent before the study. Until then it waits, within its author's
-        WAITING_MAX and WAITING_BYTES_MAX. A body may be left out by its author alone.
+        WAITING_MAX and WAITING_BYTES_MAX. A body may be left out by its author alone, and none of
+        a study's life: a member that shows it to some would make the others conclude differently,
+        and one that starts again would not know what it had done.
         Raises LogError when it is wrong, SplitView when it proves a fork.
         """
         if self.roster is None or self._known_already(signed):
@@ -145,7 +163,7 @@ class Feeds:
             return []
         if body is not None:
             self.reading.content(entry, body)
-        elif peer != entry.author != self.name:
+        elif entry.kind in LIFE or peer != entry.author != self.name:
             self.bodiless[entry.author] = entry.seq
             return []
         if not self._placeable(entry):

@@ -78,8 +78,9 @@ from p2pmpc.record import (
 )
 from p2pmpc.settings import Settings
 
-__all__ = ["ASIDE_MAX", "Core"]
+__all__ = ["ASIDE_BYTES_MAX", "ASIDE_MAX", "Core"]
 
+ASIDE_BYTES_MAX = 2**20  # of their contents: one may be three quarters of this
 ASIDE_MAX = 64  # entries of one author about studies and sessions that are not known here yet
 
 
@@ -239,8 +240,9 @@ class Core:
         if topic is None or topic in self.cases or topic in self.sessions:
             return False
         author = known.entry.author
-        kept = sum(one.entry.author == author for aside in self.aside.values() for one in aside)
-        if kept < ASIDE_MAX:
+        kept = [k for aside in self.aside.values() for k in aside if k.entry.author == author]
+        size = sum(len(encode(k.content)) for k in (*kept, known) if k.content is not None)
+        if len(kept) < ASIDE_MAX and size <= ASIDE_BYTES_MAX:
             self.aside.setdefault(topic, []).append(known)
         return True
 

@@ -67,19 +67,32 @@ def apply_study(core: Core, author: str, known: Known, note: StudyNote) -> None:
     check_lifetime(known.entry, note)
     known_case = core.cases.get(study.id)
     if known_case is not None:
-        known_case.proposers.add(author)
+        _propose_again(core, known_case, author, known, note)
         return
     if _open_of(core, author) >= 2 * OPEN_PROPOSALS_MAX:
         raise LogError(f"{author} has too many open proposals: one more is not looked at")
     case = Case(study, author, note.expires_ms, proposers={author})
-    lifetime_ms = note.expires_ms - known.entry.unix_ms
-    case.due_ms = min(core.now_ms + lifetime_ms, note.expires_ms + SKEW_MS)
+    case.due_ms = _due_ms(core, known, note)
     core.cases[study.id] = case
     core.places.file(case, core.name)
     core.emit(case, "proposed", author, f"{study.title} (proposed through {author})")
     await_decisions(core, case)
     consider(core, case)
     core.take_up(study.id)
+
+
+def _propose_again(core: Core, case: Case, author: str, known: Known, note: StudyNote) -> None:
+    """Another member asks the same: it may do that longer, and shortens nobody's time."""
+    case.proposers.add(author)
+    if case.final:
+        return
+    case.due_ms = max(case.due_ms, _due_ms(core, known, note))
+    case.expires_ms = max(case.expires_ms, note.expires_ms)
+
+
+def _due_ms(core: Core, known: Known, note: StudyNote) -> int:
+    lifetime_ms = note.expires_ms - known.entry.unix_ms
+    return min(core.now_ms + lifetime_ms, note.expires_ms + SKEW_MS)
 
 
 def await_decisions(core: Core, case: Case) -> None:
@@ -110,7 +123,13 @@ def on_due(core: Core, study: str) -> None:
 
 
 def _open_of(core: Core, member: str) -> int:
-    return sum(member in core.cases[study].proposers for study in core.places.open)
+    """Its proposals that members may still act on; at a start, others are not ended yet."""
+    found = (core.cases[study] for study in core.places.open)
+    return sum(member in case.proposers and not _is_past(core, case) for case in found)
+
+
+def _is_past(core: Core, case: Case) -> bool:
+    return case.state == "proposed" and core.now_ms >= _moment(core, case)
 
 
 def _read_study(core: Core, note: StudyNote | Proposed) -> Study:

@@ -20,6 +20,7 @@ from nodes.core.ending import end_attempt, end_study, rest
 from nodes.core.feeds import Known
 from nodes.core.proposals import await_decisions
 from nodes.core.studies import ENDS, Case, EndedNote
+from p2pmpc.certificate import read_certificate
 from p2pmpc.errors import Aborted
 from p2pmpc.record import (
     Answered,
@@ -61,7 +62,9 @@ def _reach(core: Core, known: Known) -> None:
     match content:
         case Ready() | Ended():
             case = core.cases.get(content.study)
-        case Checked() | Release() | Released() | Answered() | Withheld():
+        case Released():
+            case = core.cases.get(read_certificate(content.certificate).study.hex())
+        case Checked() | Release() | Answered() | Withheld():
             case = core.session_case(content.session)
         case _:
             return
@@ -75,6 +78,7 @@ def _reach(core: Core, known: Known) -> None:
             case.state, case.attempt = "ready", content.attempt
         case _:
             case.state, case.session = REACHED[type(content)], content.session
+            core.sessions[content.session] = case.id  # whatever a liar did to hide it
     core.places.file(case, core.name)
     if case.final:
         case.forget()

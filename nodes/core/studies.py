@@ -26,10 +26,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from p2pmpc.certificate import Certificate
+from nodes.core.feeds import Known
+from p2pmpc.certificate import Certificate, read_certificate
 from p2pmpc.dictionary import Dictionary
 from p2pmpc.errors import Expired, LogError, P2pmpcError, Revoked, Withdrawn
 from p2pmpc.record import (
+    Answered,
     Checked,
     Consent,
     Content,
@@ -37,8 +39,10 @@ from p2pmpc.record import (
     Ready,
     Refusal,
     Release,
+    Released,
     Revocation,
     Withdrawal,
+    Withheld,
 )
 from p2pmpc.study import Study
 
@@ -136,7 +140,8 @@ class Case:
     proposer: str = ""  # the member through whom it was first proposed, as heard here
     expires_ms: int = 0  # members may decide until then, by the proposer's clock
     state: str = "proposed"
-    proposers: set[str] = field(default_factory=set)  # any of them may take it back
+    proposers: set[str] = field(default_factory=set)  # each may take back that it asks this
+    withdrew: set[str] = field(default_factory=set)  # proposers that did
     due_ms: int = 0  # when it expires here
     words: dict[str, Word] = field(default_factory=dict)  # member -> its last word, for people
     consents: dict[str, bytes] = field(default_factory=dict)  # member -> entry hash
@@ -159,6 +164,8 @@ class Case:
     checked: dict[str, bytes] = field(default_factory=dict)  # member -> transcript
     releases: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)  # hash, signature
     released: set[str] = field(default_factory=set)  # members whose share may have left
+    certified: bytes = b""  # digest of the signed certificate that was checked here last
+    early: list[Known] = field(default_factory=list)  # of attempts that have not begun here
     ended: EndedNote | None = None
 
     def __repr__(self) -> str:
@@ -184,6 +191,7 @@ class Case:
         self.session = session
         self.rules, self.described, self.commitments = {}, {}, {}
         self.readies, self.snapshots, self.released = {}, {}, set()
+        self.early = []
         self.gathered = {k: mine for k, mine in self.gathered.items() if k == self.due}
 
 
@@ -199,7 +207,16 @@ def topic_of(content: Content | None) -> str | bytes | None:
     """The study or session that an entry is about and that must be known before it."""
     if isinstance(content, Consent | Refusal | Ready | Ended | Withdrawal | Revocation):
         return content.study
-    return content.session if isinstance(content, Checked | Release) else None
+    if isinstance(content, Released):
+        return _certified_study(content)
+    return content.session if isinstance(content, Checked | Release | Answered | Withheld) else None
+
+
+def _certified_study(note: Released) -> str | None:
+    try:
+        return read_certificate(note.certificate).study.hex()
+    except LogError:
+        return None  # it is refused where its conclusions are drawn
 
 
 def read_or_refuse(read: Callable[[], T]) -> T:

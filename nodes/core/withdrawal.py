@@ -1,6 +1,8 @@
 """Second thoughts: a proposal that is taken back, a consent that is taken back.
 
-Whoever proposed a study may withdraw it until a share of its answer may have left a node. A member
+Whoever proposed a study may withdraw it until a share of its answer may have left a node; where
+several members asked the same, it ends when none of them asks any more, and whoever withdraws while
+others ask takes no part itself, if it was a party. A member
 that consented may revoke that until its own share may have left: it has no `released` entry then,
 writes none later, and without its share nobody opens anything. So a revocation ends the study also
 at members that are already opening; a withdrawal comes too late there.
@@ -17,7 +19,7 @@ from nodes.core.feeds import Known
 from nodes.core.studies import Case
 from p2pmpc.errors import LogError, Refused, Revoked, Withdrawn
 from p2pmpc.messages import sentence
-from p2pmpc.record import Revocation, Withdrawal
+from p2pmpc.record import Refusal, Revocation, Withdrawal
 
 if TYPE_CHECKING:
     from nodes.core.node import Core
@@ -29,13 +31,20 @@ def on_withdraw(core: Core, event: WithdrawAsked) -> None:
     """Take back what was proposed through this member. Raises NotFound, Refused, WrongUsage."""
     case = case_named(core, event.study)
     check_reason(event.why)
-    if core.name not in case.proposers:
+    if core.name not in case.proposers - case.withdrew:
         raise Refused(
             f"study {case.id[:16]} was proposed through {case.proposer}, not through {core.name}",
             next="Its proposing member can withdraw it; this one can refuse or revoke.",
         )
     _check_early(case, "withdrawn", bool(case.released))
-    core.write("withdrawal", Withdrawal(case.id, event.why.strip()))
+    why = event.why.strip()
+    core.write("withdrawal", Withdrawal(case.id, why))
+    if case.final:
+        return
+    if core.name in case.consents:  # another member asks it too: this one takes no part
+        core.write("revocation", Revocation(case.id, why))
+    elif core.name in case.study.parties:
+        core.write("refusal", Refusal(case.id, Refused.code, sentence(why), ""))
 
 
 def on_revoke(core: Core, event: RevokeAsked) -> None:
@@ -55,11 +64,19 @@ def _check_early(case: Case, what: str, left: bool) -> None:
 
 
 def apply_withdrawal(core: Core, author: str, known: Known, note: Withdrawal) -> None:
-    """The proposing member takes the study back; what is opening already opens."""
+    """A proposing member takes the study back; what is opening already opens.
+
+    Anybody may propose what it has read in another's proposal. So each takes back its own asking,
+    and the study ends when nobody asks it any more.
+    """
     case = core.cases[note.study]
     if author not in case.proposers:
         raise LogError(f"{author} takes back a study that it had not proposed", member=author)
+    case.withdrew.add(author)
     if case.final or case.state == "opening":
+        return
+    if asking := sorted(case.proposers - case.withdrew):
+        core.emit(case, "withdrawal", author, f"{', '.join(asking)} ask it still: {note.reason}")
         return
     why = sentence(f"{author} took the study back: {note.reason}")
     end_study(core, case, Withdrawn.code, why, author, author)

@@ -6,13 +6,16 @@ with a peer (two in a network of more than three). What they hold more is fetche
 `recovered` entry says so. Meanwhile nothing is written: what people ask waits, what comes in is
 learned as at the start.
 
-Alone on the network for `restore_wait_s` it goes on if its store was closed cleanly. A peer that
-claims more than it shows in that time is named and not waited for; one whose link broke is, because
-a node that goes on too early loses more than time.
+Alone on the network for `restore_wait_s` it goes on if its store was closed cleanly. Whoever claims
+more is asked for the first entry beyond the store: it is signed by this node's own key, so nobody
+can invent it, and a node that has one here, placed or not, waits until it has all, however long
+that takes. Who claims and shows none in `restore_wait_s` is named and not waited for; one whose
+link broke is, AWAY_WAITS times, because a node that goes on too early loses more than time.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -27,6 +30,7 @@ from nodes.core.effects import (
     Listening,
     PolicySet,
     Received,
+    Send,
     SessionEnded,
     SessionPaused,
     SessionStopped,
@@ -36,14 +40,25 @@ from nodes.core.effects import (
 from nodes.core.feeds import Known
 from nodes.core.recovery import live_on, recall
 from p2pmpc.errors import P2pmpcError, SplitView, WrongUsage
-from p2pmpc.messages import Frontier
+from p2pmpc.messages import Frontier, Want
 from p2pmpc.record import Genesis, Recovered
 
 if TYPE_CHECKING:
     from nodes.core.node import Core
 
-__all__ = ["HELD_MAX", "Witnesses", "begin", "hear", "hold", "learn", "look", "on_overdue"]
+__all__ = [
+    "AWAY_WAITS",
+    "HELD_MAX",
+    "Witnesses",
+    "begin",
+    "hear",
+    "hold",
+    "learn",
+    "look",
+    "on_overdue",
+]
 
+AWAY_WAITS = 30  # ten minutes: for a peer that claims more and is gone before it shows anything
 HELD_MAX = 64  # of people's requests while the record is compared: more than a minute's typing
 CROWD = 3  # a network of more members asks two peers
 
@@ -82,6 +97,7 @@ class Witnesses:
 
     claims: dict[str, int] = field(default_factory=dict)  # peer -> how far it knows the feed
     doubted: set[str] = field(default_factory=set)  # peers that claimed more than they showed
+    away: Counter[str] = field(default_factory=Counter)  # how often such a one was not linked
     first: int = -1  # the last number of the own feed when the process began
     seen: int = -1  # and when the wait was looked at last
     clean: bool = False  # the store was closed on purpose
@@ -127,7 +143,10 @@ def hear(core: Core, peer: str, frontier: Frontier) -> None:
     """A peer says how far it knows every feed, this node's own among them."""
     if core.recovering and peer not in core.witnesses.doubted:
         known = {author: seq for author, seq, _ in frontier.heads}
-        core.witnesses.claims[peer] = known.get(core.name, -1)
+        claim, at = known.get(core.name, -1), _own(core)
+        core.witnesses.claims[peer] = claim
+        if claim > at:
+            core.effects.append(Send(peer, Want(core.name, at + 1, at + 1)))
         look(core)
 
 
@@ -147,7 +166,8 @@ def look(core: Core) -> None:
     members = len(core.feeds.roster.names) if core.feeds.roster is not None else 0
     needed = 2 if members > CROWD else 1
     forked = core.name in core.feeds.forks
-    if forked or (not _ahead(core) and len(core.witnesses.claims) >= needed):
+    spoken = len(core.witnesses.claims) >= needed and core.up <= _heard(core)
+    if forked or (spoken and not _ahead(core) and not _waiting(core)):
         _go_on(core)
 
 
@@ -157,18 +177,27 @@ def on_overdue(core: Core) -> None:
         return
     found = core.witnesses
     at, ahead = _own(core), _ahead(core)
-    if at == found.seen:
-        for peer in [peer for peer in ahead if peer in core.up]:
-            found.doubted.add(peer)
-            del found.claims[peer]
-            text = f"{peer} claims to hold more of this member's record than it shows"
-            core.effects.append(Emit("", "recovering", peer, text))
+    if at == found.seen and not _waiting(core):
+        for peer in ahead:
+            _doubt(core, peer)
     found.seen = at
-    if not _ahead(core) and (found.claims or found.clean):
+    if not _ahead(core) and not _waiting(core) and (found.claims or found.clean):
         _go_on(core)
         return
     _tell_waiting(core, _ahead(core))
     core.effects.append(SetTimer("restore", core.settings.restore_wait_s))
+
+
+def _doubt(core: Core, peer: str) -> None:
+    """A peer that claims more had its time to show it; one that is away gets more of it."""
+    found = core.witnesses
+    found.away[peer] += peer not in core.up
+    if peer not in core.up and found.away[peer] < AWAY_WAITS:
+        return
+    found.doubted.add(peer)
+    del found.claims[peer]
+    text = f"{peer} claims to hold more of this member's record than it shows"
+    core.effects.append(Emit("", "recovering", peer, text))
 
 
 def _tell_waiting(core: Core, ahead: Sequence[str]) -> None:
@@ -182,6 +211,15 @@ def _tell_waiting(core: Core, ahead: Sequence[str]) -> None:
 def _own(core: Core) -> int:
     head = core.feeds.heads.get(core.name)
     return -1 if head is None else head.seq
+
+
+def _heard(core: Core) -> set[str]:
+    return core.witnesses.claims.keys() | core.witnesses.doubted
+
+
+def _waiting(core: Core) -> bool:
+    """Whether an own entry is here that the store lacks and that cannot be placed yet."""
+    return bool(core.feeds.waiting.get(core.name))
 
 
 def _ahead(core: Core) -> list[str]:
