@@ -5,7 +5,8 @@ file is made under umask 077, its token is this node's own, and no address of an
 ever looked at. Ray's processes are this process's descendants, whatever becomes of their parents
 (Linux: child subreaper), so what Ray leaves alive is found and ended by its process id. When this
 process is killed itself, a keeper does the same: a small shell process that waits for the end of a
-pipe which only this process holds open, and knows Ray's processes by the files that they hold open.
+pipe which only this process holds open, and knows Ray's processes by the files that they write: who
+only reads Ray's logs is left alone.
 
 Ray is imported by functions only: it reads its environment when it is imported.
 """
@@ -20,8 +21,10 @@ import re
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -47,6 +50,7 @@ QUIET = {
     "RAY_enable_metrics_collection": "0",
     "RAY_task_events_report_interval_ms": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "error",  # else each call without a token adds a line to a log
 }
 UNUSED = ("start_monitor", "start_log_monitor", "start_api_server")  # autoscaler, echo, dashboard
 SHELL = "/bin/sh"
@@ -54,7 +58,8 @@ KEEP = """
 cat >/dev/null
 for round in 1 2 3; do
   for process in /proc/[0-9]*; do
-    ls -l "$process/fd" 2>/dev/null | grep -qF -- " $1/" && kill -9 "${process#/proc/}"
+    ls -l "$process/fd" 2>/dev/null | grep '^l.w' | grep -qF -- " $1/" &&
+      kill -9 "${process#/proc/}"
   done
   rm -rf -- "$1" "$2"
   sleep 0.3
@@ -95,9 +100,12 @@ def find(home: Path) -> Runtime:
 def places_of(home: Path) -> list[tuple[Path, str]]:
     """Where this node's Ray may lie, the first that is short enough: folder, and how names begin.
 
-    Four hexadecimal digits follow. Nothing is looked at, made or ended.
+    Four hexadecimal digits follow. Nothing is looked at, made or ended. The kernel says where open
+    files lie without symbolic links, and so do these.
     """
-    return [(home, "ray"), *((Path(place), f"p2pmpc-{_mark(home)}-") for place in _shorter())]
+    home = home.resolve()
+    found = [(Path(place).resolve(), f"p2pmpc-{_mark(home)}-") for place in _shorter()]
+    return [(home, "ray"), *found]
 
 
 def _mark(home: Path) -> str:
@@ -113,22 +121,27 @@ def _clear(place: Path, start: str) -> None:
     """End and remove what an earlier Ray of this node has left here."""
     for folder in place.glob(f"{start}[0-9a-f][0-9a-f][0-9a-f][0-9a-f]"):
         if folder.lstat().st_uid == os.getuid() and not folder.is_symlink():
-            for process in _holders(folder):
+            for process in _writers(folder):  # each is killed as it is found, not after all
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(process, signal.SIGKILL)
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _holders(folder: Path) -> list[int]:
-    """Processes of this user that hold a file in this folder open."""
-    found = []
+def _writers(folder: Path) -> Iterator[int]:
+    """Processes of this user that hold a file in this folder open for writing."""
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if entry.name.isdecimal() and any(
-                str(one.readlink()).startswith(f"{folder}/") for one in (entry / "fd").iterdir()
-            ):
-                found.append(int(entry.name))
-    return found
+            own = entry.name.isdecimal() and entry.stat().st_uid == os.getuid()
+            if own and any(_written(one, folder) for one in (entry / "fd").iterdir()):
+                yield int(entry.name)
+
+
+def _written(handle: Path, folder: Path) -> bool:
+    """Whether it is a file in this folder; how it was opened is the mode of the kernel's link."""
+    with contextlib.suppress(OSError):  # closed by now
+        if handle.lstat().st_mode & stat.S_IWUSR:
+            return handle.readlink().is_relative_to(folder)
+    return False
 
 
 def _check_version() -> None:
@@ -241,11 +254,11 @@ def _set_environment(folder: Path) -> None:
     token = folder / "token"
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
+    for name in [name for name in os.environ if name.startswith("RAY_")]:
+        del os.environ[name]  # an address, a token, a spill folder of somebody else's cluster
     os.environ.update(QUIET)
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
     os.environ["RAY_TMPDIR"] = str(folder / INNER)
-    for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_NAMESPACE"):
-        os.environ.pop(name, None)
     root = str(Path(__file__).resolve().parents[3])  # actors import these very packages
     roots = [root, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, roots)))
