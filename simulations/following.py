@@ -43,20 +43,28 @@ class Follower:
     told: set[tuple[str, str, str]] = field(default_factory=set)
     states: dict[str, str] = field(default_factory=dict)
     fault: P2pmpcError | None = None
+    spoke: float = 0.0  # when a person last read a line
 
     def follow(self, news: queue.SimpleQueue[Story]) -> str:
         """Returns "answered" or "withheld"; raises what ended the study early."""
         limits = self.stage.limits
-        deadline = time.monotonic() + limits.study_s
+        began = self.spoke = time.monotonic()
+        deadline = began + limits.study_s
         while True:
             self.stage.look()
             story = _next(news)
             if story is not None:
                 deadline = min(deadline, time.monotonic() + self._hear(story))
+            elif time.monotonic() - self.spoke > limits.poll_s:
+                self._tell("computing", "", f"for {time.monotonic() - began:.0f} s so far")
             ended = [state for state in self.states.values() if state in FINAL]
             all_ended = len(ended) == len(self.study.parties)
             if all_ended or time.monotonic() > deadline:
                 return self._conclude(all_ended)
+
+    def _tell(self, event: str, member: str, text: str) -> None:
+        self.spoke = time.monotonic()
+        self.stage.tell(event, member, text)
 
     def _hear(self, story: Story) -> float:
         """Note one line; how many seconds the rest may still take."""
@@ -64,7 +72,7 @@ class Follower:
         line = (story.event, story.member, story.text)
         if story.event and line not in self.told:
             self.told.add(line)
-            self.stage.tell(story.event, story.member, story.text)
+            self._tell(*line)
             if story.event == "asked" and story.member in self.stewards:
                 self.stage.approve(story.member, self.study, self.stewards[story.member])
         if story.state:
