@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from nodes.lifetime import keep_private
 from p2pmpc.errors import P2pmpcError
 
 __all__ = ["main"]
@@ -30,7 +31,7 @@ CLOSE_S = 1.0  # a rehearsal is over: nothing is worth waiting for
 def main(arguments: list[str]) -> int:
     """The process's exit code."""
     options = _parser().parse_args(arguments)
-    os.umask(0o077)
+    keep_private()
     try:
         if options.ephemeral:
             _run_ephemeral(options.name, options.home, options.settings, options.engine)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,19 @@ from typing import Any
 from nodes.notify import notify
 from nodes.shell import Node
 
-__all__ = ["Say", "answer_people", "close", "end_runs", "ready_line", "run"]
+__all__ = ["Say", "answer_people", "close", "end_runs", "keep_private", "ready_line", "run"]
 
 CLOSE_S = 5.0  # mail that others have not yet acknowledged, Ray actors that end
 TOLD_S = 1.0  # how long the others are told that a run is over
 
 Say = Callable[[Mapping[str, Any]], None]  # one line of JSON for whoever started this process
+
+
+def keep_private() -> None:
+    """For a process that will hold keys, and all that it starts: files are this user's alone, and
+    memory is written to none when it dies."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def run(main_task: Coroutine[Any, Any, None]) -> None:

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nodes.home import Home
-from nodes.lifetime import Say, answer_people, close, end_runs, ready_line, run
+from nodes.lifetime import Say, answer_people, close, end_runs, keep_private, ready_line, run
+from nodes.logging import make_log
 from nodes.notify import notify
 from nodes.shell import Node
 from nodes.store.lease import Lease
-from p2pmpc.errors import LocalError
+from p2pmpc.errors import LocalError, P2pmpcError
 
 __all__ = ["run_home", "serve"]
 
@@ -23,12 +24,21 @@ def run_home(home: Home, passphrase: bytes, engine: str, say: Say) -> None:
 
     This process holds the folder's lease all the while, whichever of its actors has the record.
     """
-    os.umask(0o077)
+    keep_private()
     home.check()
     lease = Lease(home.lease_file)
     try:
         _write_pid(home)
         _run_engine(home, passphrase, engine, say)
+    except P2pmpcError:
+        raise
+    except Exception as fault:  # noqa: BLE001  its message may hold a value of the data
+        make_log(home.log_file, home.settings().name).error("core fault", exc_info=fault)
+        raise P2pmpcError(
+            f"an internal fault ended the node ({type(fault).__name__})",
+            file=str(home.log_file),
+            next="The log names the place. Start the node again.",
+        ) from None
     finally:
         home.pid_file.unlink(missing_ok=True)
         lease.close()
