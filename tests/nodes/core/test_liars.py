@@ -20,7 +20,7 @@ from nodes.core.effects import (
     TimerFired,
 )
 from nodes.core.feeds import NEWS_BYTES_MAX, WAITING_BYTES_MAX, WAITING_MAX
-from nodes.core.node import ASIDE_MAX
+from nodes.core.node import ASIDE_BYTES_MAX, ASIDE_MAX
 from p2pmpc.codec import digest, encode
 from p2pmpc.errors import P2pmpcError
 from p2pmpc.messages import End, Entries, Frontier
@@ -362,6 +362,18 @@ def test_entries_about_studies_that_nobody_proposed_are_kept_up_to_a_limit(world
         head = after(filed[0])
     aside = world.cores["north"].aside
     assert sum(len(kept) for kept in aside.values()) == ASIDE_MAX
+
+
+def test_what_is_kept_about_studies_that_nobody_proposed_is_bounded_in_bytes(world):
+    world.deliver()
+    head = None
+    for number in range(6):
+        rules = bytes(ASIDE_BYTES_MAX // 4)
+        filed = lie(world, "south", "consent", Consent(f"none{number}", "", rules), head=head)
+        hand(world, "north", "south", filed)
+        head = after(filed[0])
+    kept = [known for aside in world.cores["north"].aside.values() for known in aside]
+    assert len(kept) == 3
 
 
 def test_another_description_after_the_consent_changes_nothing_of_what_runs(world, study):

@@ -21,13 +21,13 @@ from nodes.core.effects import (
 )
 from nodes.core.feeds import Feeds
 from nodes.core.node import Core
-from nodes.core.witnesses import HELD_MAX
+from nodes.core.witnesses import AWAY_WAITS, HELD_MAX
 from nodes.store.record import RecordStore
 from nodes.store.replay import Replay
 from nodes.store.roster import recall_roster
 from nodes.wiring import make_key_pair
 from p2pmpc.errors import WrongUsage
-from p2pmpc.messages import Frontier
+from p2pmpc.messages import Entries, Frontier, Want
 from p2pmpc.record import Recovered
 
 spec = importlib.util.spec_from_file_location(
@@ -274,6 +274,54 @@ def test_a_peer_that_claims_more_and_is_gone_is_waited_for(world):
     assert "waiting for south" in told(world, "east", "recovering")[0]
 
 
+def test_a_peer_that_claims_more_and_comes_and_goes_is_not_waited_for_for_ever(world):
+    add(world, "east")
+    world.deliver()
+    die(world, "east")
+    core = begin(world, "east", clean=True)
+    for _ in range(AWAY_WAITS):
+        assert core.recovering
+        world.handle("east", LinkMade("south"))
+        world.handle("east", Received("south", Frontier((("east", 2**40, bytes(32)),))))
+        world.handle("east", LinkLost("south", "cut"))
+        world.handle("east", TimerFired("restore"))
+    assert not core.recovering
+
+
+def test_a_flood_that_is_taken_first_does_not_make_a_restored_node_fork_itself(world, tmp_path):
+    """North shows one own entry at once; the others' many entries before it take their time."""
+    core = restored(world, tmp_path)
+    world.handle("east", LinkMade("north"))
+    frontier = world.cores["north"].feeds.frontier()
+    effects = world.handle("east", Received("north", frontier))
+    assert Send("north", Want("east", 2, 2)) in effects
+    for number in range(5):
+        add(world, "south", f"unit {number}")
+    world.mail.clear()
+    late = world.stores["north"].entries("east", 3, 3)
+    world.handle("east", Received("north", Entries(tuple(late))))
+    for _ in range(3 * AWAY_WAITS):
+        world.handle("east", TimerFired("restore"))
+    assert core.recovering
+    assert told(world, "east", "recovering") == [
+        "waiting for north: east's record is compared before anything is written"
+    ]
+    link(world, "east", "north")
+    assert not core.recovering
+    assert not any(core.feeds.forks for core in world.cores.values())
+
+
+def test_every_peer_that_is_linked_is_heard_before_a_restored_node_goes_on(world, tmp_path):
+    """South hides what it holds and speaks first; north is linked already."""
+    core = restored(world, tmp_path)
+    world.handle("east", LinkMade("north"))
+    world.handle("east", LinkMade("south"))
+    world.handle("east", Received("south", Frontier((("east", 1, bytes(32)),))))
+    assert core.recovering
+    link(world, "east", "north", "south")
+    assert kinds(world, "east") == ["genesis", *["dataset"] * 3, "recovered"]
+
+
 def test_requests_past_their_limit_are_refused_with_what_to_do(world):
     world.deliver()
     die(world, "east")
@@ -292,8 +340,6 @@ def test_a_study_that_came_meanwhile_is_decided_after_the_comparison(world, stud
     scene.propose(world, "north", study)
     world.mail = [item for item in world.mail if item[1] != "east"]
     ((signed, body),) = world.stores["north"].entries("north", 2, 2)
-    from p2pmpc.messages import Entries
-
     world.handle("east", LinkMade("north"))
     world.handle("east", Received("north", Entries(((signed, body),))))
     assert study.id in core.cases
