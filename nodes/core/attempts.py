@@ -1,71 +1,38 @@
-"""One attempt at an agreed study: ready, checked, released, answered; plain functions of the core.
+"""One attempt at an agreed study: who is ready, how its session starts, how it is over.
 
     make_ready      own `ready`            -> all n of them: the session starts
-    on_paused       own `checked`, then own `release` over everybody's commitments
-    apply_release   all n releases alike   -> `released`: on disk before a share may leave
-    on_ended        `answered` or `withheld`
+    on_stopped      the session ended early, here or as another party says
+    retry           the rest before the next attempt is over
 
 Attempts are numbered alike at all parties: the one that is due is one more than the last that a
-party ended on record after it had been ready for it. A `ready` for a later one means nothing, for
-an earlier one no more. Each has its own X25519 keys and masks, and its session is the hash of its
-own `ready` entries, so that nothing of one attempt is taken in another. All are on the same rows:
-a member whose commitment differs from that of its first `ready` ends the study.
+party ended on record after it had been ready for it. A `ready` for a later one waits until that is
+due; for an earlier one it means nothing any more. Each has its own X25519 keys and masks, and its
+session is the hash of its own `ready` entries, so that nothing of one attempt is taken in another.
+All are on the same rows: a member whose commitment differs from that of its first `ready` ends the
+study.
 
 `apply_...` draw a conclusion from an entry, whoever wrote it; `on_...` and `take_...` from what
-happens at this node alone. `studies.STUDY` is the table that they all follow; how an attempt ends
-early is in `ending`, when it begins in `slots`.
+happens at this node alone. `studies.STUDY` is the table that they all follow; what a session that
+runs puts on record is in `opening`, how an attempt ends early in `ending`, and when it begins in
+`slots`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nodes.core.consent import check_usable
-from nodes.core.effects import (
-    Gone,
-    ResumeSession,
-    SessionEnded,
-    SessionOrder,
-    SessionPaused,
-    SessionStopped,
-    SetTimer,
-    StartSession,
-)
-from nodes.core.ending import (
-    end_attempt,
-    end_attempt_as_told,
-    end_study,
-    end_study_as_told,
-)
+from nodes.core.effects import Gone, SessionOrder, SessionStopped, SetTimer, StartSession
+from nodes.core.ending import end_attempt, end_attempt_as_told, end_study, end_study_as_told
 from nodes.core.feeds import Known
 from nodes.core.studies import ENDS, RUNNING, Case, EndedNote, read_or_refuse
 from p2pmpc.catalogue import Resolved, resolve
-from p2pmpc.certificate import (
-    Certificate,
-    certificate_hash,
-    check_signatures,
-    program_hash,
-    read_certificate,
-    session_hash,
-    sign_certificate,
-)
-from p2pmpc.codec import digest, encode
+from p2pmpc.certificate import program_hash, session_hash
+from p2pmpc.codec import digest
 from p2pmpc.errors import Aborted, LogError, MemberMissing, MemberSuspected, Mismatch, P2pmpcError
-from p2pmpc.identity import verify_signature
 from p2pmpc.messages import End
 from p2pmpc.policy import Policy
-from p2pmpc.record import (
-    ATTEMPTS_MAX,
-    GAVE_WAY,
-    Answered,
-    Checked,
-    Ended,
-    Ready,
-    Release,
-    Released,
-    Withheld,
-)
+from p2pmpc.record import ATTEMPTS_MAX, GAVE_WAY, Ended, Ready
 from p2pmpc.study import Study
 
 if TYPE_CHECKING:
@@ -74,17 +41,10 @@ if TYPE_CHECKING:
 __all__ = [
     "EARLY_MAX",
     "PROGRAM_VERSION",
-    "apply_answered",
-    "apply_checked",
     "apply_ended",
     "apply_ready",
-    "apply_release",
-    "apply_released",
-    "apply_withheld",
     "make_ready",
-    "on_ended",
     "on_gone",
-    "on_paused",
     "on_stopped",
     "program",
     "recipients_of",
@@ -95,9 +55,7 @@ __all__ = [
 ]
 
 PROGRAM_VERSION = b"p2pmpc 0.1.0 joint/1"
-EARLY_MAX = (
-    64  # entries of one party about attempts that have not begun here; honest ones have none
-)
+EARLY_MAX = 64  # entries of one party about attempts not begun here; honest ones have none
 
 
 def make_ready(core: Core, case: Case) -> None:
@@ -269,172 +227,6 @@ def retry(core: Core, study: str) -> None:
     case = core.cases[study]
     case.resting = False
     core.places.file(case, core.name)
-
-
-def on_paused(core: Core, event: SessionPaused) -> None:
-    """The session waits for a fact to be on record: what was checked, or the release."""
-    case = core.case_of(event.session)
-    if case is None or case.final:
-        return
-    if event.kind == "checked":
-        core.move(case, "transcript recorded")
-        transcript = event.facts["transcript"]
-        core.write("checked", Checked(session=case.session, transcript=transcript))
-        core.emit(case, "checked", "", "thresholds were compared on shares")
-        core.effects.append(ResumeSession(case.session))
-    else:
-        _release(core, case, event.facts)
-
-
-def apply_checked(core: Core, author: str, known: Known, note: Checked) -> None:
-    """A member has compared its broadcasts with everybody's; its first word counts."""
-    case = core.case_of(note.session)
-    if case is not None and not case.final and author in case.study.parties:
-        case.checked.setdefault(author, note.transcript)
-
-
-def _release(core: Core, case: Case, facts: Mapping[str, Any]) -> None:
-    """Sign the certificate over everyone's commitments; not yet a share leaves."""
-    assert core.feeds.roster is not None
-    certificate = Certificate(
-        network=core.feeds.roster.network,
-        session=case.session,
-        study=case.study.hash,
-        epoch=core.feeds.roster.epoch,
-        parties=case.study.parties,
-        recipients=recipients_of(case.study),
-        readies=tuple(case.readies[party][0] for party in case.study.parties),
-        transcript=facts["transcript"],
-        layout=tuple((unit, cells) for unit, cells in facts["layout"]),
-        verdicts=tuple(bool(v) for v in facts["verdicts"]),
-        commitments=tuple(facts["commitments"][party] for party in case.study.parties),
-        program=case.readies[core.name][1].program,
-    )
-    case.certificate = certificate
-    core.move(case, "own release")
-    core.write(
-        "release",
-        Release(
-            session=case.session,
-            certificate_hash=certificate_hash(certificate),
-            signature=sign_certificate(core.signer, certificate),
-        ),
-    )
-
-
-def apply_release(core: Core, author: str, known: Known, note: Release) -> None:
-    """A member has signed a certificate; with the last one shares may leave."""
-    case = core.case_of(note.session)
-    if case is None or case.final or author not in case.study.parties:
-        return
-    if author in case.releases:
-        return
-    case.releases[author] = (note.certificate_hash, note.signature)
-    if author not in case.checked and not case.final:
-        end_study(core, case, 404, f"{author} released before it had checked", author, "")
-        return
-    _certify_if_complete(core, case)
-
-
-def _certify_if_complete(core: Core, case: Case) -> None:
-    waits = set(case.releases) != set(case.study.parties)
-    if core.learning or waits or case.state != "releasing" or case.certificate is None:
-        return
-    fault = _release_fault(core, case, case.certificate)
-    if fault is not None:
-        end_attempt(core, case, *fault, "")
-        return
-    signatures = tuple(case.releases[party][1] for party in case.study.parties)
-    certificate = encode(case.certificate)
-    core.move(case, "certificate complete")
-    core.write(
-        "released",
-        Released(session=case.session, certificate=certificate, signatures=signatures),
-    )
-    core.emit(case, "released", "", f"certificate signed by all {len(signatures)} parties")
-    core.effects.append(ResumeSession(case.session, certificate, signatures))
-
-
-def _release_fault(core: Core, case: Case, certificate: Certificate) -> tuple[int, str, str] | None:
-    """What is wrong with the parties' releases: an error code, a sentence, who."""
-    wanted = certificate_hash(certificate)
-    for member, (found, signature) in sorted(case.releases.items()):
-        if found == wanted and not _signed_by(core, member, certificate, signature):
-            return 404, f"{member} did not sign the certificate that it released", member
-        if case.checked[member] != certificate.transcript:
-            return 404, f"{member} had checked another transcript", member
-    others = [member for member, (found, _) in sorted(case.releases.items()) if found != wanted]
-    if not others:
-        return None
-    # one of them lied, or whoever told them other things than this node; only two are certain
-    who = others[0] if len(case.study.parties) == 2 else ""
-    return 401, f"{', '.join(others)} signed another certificate than this node", who
-
-
-def _signed_by(core: Core, member: str, certificate: Certificate, signature: bytes) -> bool:
-    assert core.feeds.roster is not None
-    key = core.feeds.roster.member(member).log_key
-    try:
-        verify_signature(
-            key, certificate.network, "certificate", certificate_hash(certificate), signature
-        )
-    except LogError:
-        return False
-    return True
-
-
-def apply_released(core: Core, author: str, known: Known, note: Released) -> None:
-    """A member holds the certificate: its share may have left, and it can take nothing back.
-
-    The certificate says itself of which study it is, and all parties have signed it: whatever a
-    liar did to hide the session, an own share that may have left is never forgotten.
-    """
-    certificate = read_certificate(note.certificate)
-    case = core.cases[certificate.study.hex()]
-    if case.final:
-        return
-    if (note.session, case.study.parties) != (certificate.session, certificate.parties):
-        raise LogError(f"{author} holds a certificate of another session", member=author)
-    proof = digest("p2pmpc/certified/1", note.certificate, *note.signatures)
-    if author != core.name and proof != case.certified:  # the own one was checked when written
-        assert core.feeds.roster is not None
-        check_signatures(certificate, note.signatures, core.feeds.roster)
-    if author not in certificate.parties:
-        raise LogError(f"{author} releases what it has no part in", member=author)
-    case.certified = proof
-    case.released.add(author)
-
-
-def on_ended(core: Core, event: SessionEnded) -> None:
-    """This member's session is through: it read the answer, or nothing passed."""
-    case = core.case_of(event.session)
-    if case is None or case.final:
-        return
-    core.move(case, "answer read" if event.released else "nothing passed")
-    if event.released and event.answer_hash:  # a party that is no recipient read nothing
-        core.write("answered", Answered(session=case.session, answer_hash=event.answer_hash))
-    elif not event.released:
-        core.write("withheld", Withheld(session=case.session, reason="no unit passed"))
-    core.emit(case, case.state, "", "the answer is opened" if event.released else "nothing passed")
-
-
-def apply_answered(core: Core, author: str, known: Known, note: Answered) -> None:
-    """A party has read the answer: so a node that is no party knows how the study ended."""
-    _observe(core, author, note.session, "seen answered")
-
-
-def apply_withheld(core: Core, author: str, known: Known, note: Withheld) -> None:
-    """The same where nothing passed."""
-    _observe(core, author, note.session, "seen withheld")
-
-
-def _observe(core: Core, author: str, session: bytes, event: str) -> None:
-    case = core.session_case(session)
-    if case is None or core.name in case.study.parties:
-        return
-    if case.state == "agreed" and author in case.released:
-        core.move(case, event)
-        core.emit(case, case.state, author, f"{author} says how it ended")
 
 
 # ---- ends before an answer -----------------------------------------------------------------------

@@ -17,7 +17,14 @@ from nodes.core.feeds import Known
 from nodes.core.studies import Case, EndedNote, Word, read_or_refuse
 from p2pmpc.catalogue import resolve
 from p2pmpc.dictionary import Dictionary
-from p2pmpc.errors import BadData, NotFound, P2pmpcError, Refused, WrongUsage
+from p2pmpc.errors import (
+    BadData,
+    MemberSuspected,
+    NotFound,
+    P2pmpcError,
+    Refused,
+    WrongUsage,
+)
 from p2pmpc.messages import sentence
 from p2pmpc.policy import Policy
 from p2pmpc.record import TEXT_CHARS_MAX, Consent, Refusal
@@ -165,7 +172,8 @@ def apply_consent(core: Core, author: str, known: Known, note: Consent) -> None:
     try:
         read_or_refuse(lambda: Policy.from_bytes(note.rules))
     except P2pmpcError:
-        end_study(core, case, 404, f"{author} consented under rules that are none", author, "")
+        why = f"{author} consented under rules that are none"
+        end_study(core, case, MemberSuspected.code, why, author, "")
         return
     case.consents[author], case.rules[author] = known.hash, note.rules
     case.words[author] = Word(note.reason, known.entry.unix_ms)

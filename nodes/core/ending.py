@@ -22,6 +22,7 @@ from p2pmpc.errors import (
     Aborted,
     Expired,
     LocalError,
+    MemberMisbehaved,
     MemberMissing,
     P2pmpcError,
     Refused,
@@ -40,12 +41,11 @@ __all__ = [
     "SKEW_MS",
     "end_attempt",
     "end_attempt_as_told",
+    "end_forked",
     "end_study",
     "end_study_as_told",
     "error_json",
     "rest",
-    "shared_code",
-    "shared_text",
 ]
 
 RETRIED = frozenset({Aborted.code, MemberMissing.code, LocalError.code})
@@ -66,7 +66,7 @@ def end_attempt(core: Core, case: Case, code: int, why: str, waited_for: str, to
     case.begin_attempt()
     case.over[attempt] = EndedNote(code, why, waited_for)
     core.emit(case, "attempt ended", waited_for, f"{why} (attempt {attempt}; another follows)")
-    told, text = shared_code(code), shared_text(core.name, code, why)
+    told, text = _shared_code(code), _shared_text(core.name, code, why)
     core.write("ended", Ended(case.id, attempt, told, text, waited_for))
     if code != GAVE_WAY:
         rest(core, case)
@@ -126,15 +126,22 @@ def end_study(core: Core, case: Case, code: int, why: str, waited_for: str, told
         _halt(core, case, code, why, waited_for, told_by)
     core.emit(case, "ended", waited_for, why, error_json(code, why, waited_for, ""))
     if party:
-        told, text = shared_code(code), shared_text(core.name, code, why)
+        told, text = _shared_code(code), _shared_text(core.name, code, why)
         core.write("ended", Ended(case.id, 0, told, text, waited_for))
+
+
+def end_forked(core: Core, author: str) -> None:
+    """A member signed two histories: no study with it goes on."""
+    why = f"{author} signed two histories"
+    for case in core.open_cases(author):
+        end_study(core, case, MemberMisbehaved.code, why, author, "")
 
 
 def _halt(core: Core, case: Case, code: int, why: str, waited_for: str, told_by: str) -> None:
     """Stop the session here, and tell the other parties over the link."""
     if not case.session:
         return
-    told, text = shared_code(code), shared_text(core.name, code, why)
+    told, text = _shared_code(code), _shared_text(core.name, code, why)
     core.effects.append(StopSession(case.session, code, why, waited_for, told_by))
     for peer in case.study.parties:
         if peer in core.up and peer not in {core.name, told_by}:
@@ -150,7 +157,7 @@ def end_attempt_as_told(
     """A party says that the attempt is over at it, by its record or over the link."""
     if case.state in RUNNING:
         text, named = _said(case, peer, why, waited_for)
-        code = shared_code(code)
+        code = _shared_code(code)
         if code == GAVE_WAY and case.state not in {"ready", "computing"}:
             code = Aborted.code  # it had computed with us: that counts
         end_attempt(core, case, code, text, named if code != GAVE_WAY else "", peer)
@@ -169,7 +176,7 @@ def end_study_as_told(
     believed = (code == Expired.code and late) or (code == Withdrawn.code and bool(case.withdrew))
     if code in ENDS and not believed:
         code = Aborted.code
-    end_study(core, case, shared_code(code) or Aborted.code, text, named, peer)
+    end_study(core, case, _shared_code(code) or Aborted.code, text, named, peer)
 
 
 def _said(case: Case, peer: str, why: str, waited_for: str) -> tuple[str, str]:
@@ -180,16 +187,16 @@ def _said(case: Case, peer: str, why: str, waited_for: str) -> tuple[str, str]:
 # ---- what leaves this machine --------------------------------------------------------------------
 
 
-def shared_code(code: int) -> int:
+def _shared_code(code: int) -> int:
     """The code of an end that concerns other members; this machine's own troubles are 401."""
     cls = error_tree().get(code, P2pmpcError)
     shared = code == GAVE_WAY or issubclass(cls, Aborted | Refused | RemoteError)
     return code if shared else Aborted.code
 
 
-def shared_text(name: str, code: int, why: str) -> str:
+def _shared_text(name: str, code: int, why: str) -> str:
     """What other members and the record are told of an end: no file, row or value of this one."""
-    if shared_code(code) == code:
+    if _shared_code(code) == code:
         return sentence(why)
     return f"{name} could not go on: error {code} on its own machine"
 

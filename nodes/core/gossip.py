@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from nodes.core import attempts, witnesses
 from nodes.core.effects import Emit, LinkLost, LinkMade, Received, Remember, Send, SetTimer
-from nodes.core.ending import end_study
+from nodes.core.ending import end_forked
 from nodes.core.feeds import NEWS_BYTES_MAX, Filed, Known, News
 from p2pmpc.address import AddressRecord
 from p2pmpc.codec import encode
@@ -287,8 +287,7 @@ def tell_fork(core: Core, author: str) -> None:
     core.effects.append(Emit("", "fork found", author, f"{author} signed two histories"))
     for peer in sorted(core.up):
         core.effects.append(Send(peer, ForkNotice(proof)))
-    for case in core.open_cases(author):
-        end_study(core, case, 403, f"{author} signed two histories", author, "")
+    end_forked(core, author)
     if author == core.name:
         tell_twin(core, f"two histories were signed as {author}; this node writes nothing more")
         witnesses.look(core)

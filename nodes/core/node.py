@@ -7,8 +7,9 @@ Nobody starts it for the others.
 
 Here stand what the core knows, the record, and tables of what calls what. A proposal and its expiry
 are in `proposals`, whether this member takes part in `consent`, second thoughts in `withdrawal`,
-which studies run at once in `slots`, the run of an agreed study in `attempts`, its early end in
-`ending`, starting again on a record in `recovery`: plain functions of the core.
+which studies run at once in `slots`, how an attempt starts in `attempts`, what it puts on record
+before the answer opens in `opening`, its early end in `ending`, starting again on a record in
+`recovery`: plain functions of the core.
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nodes.core import attempts, consent, gossip, proposals, slots, withdrawal, witnesses
+from nodes.core import (
+    attempts,
+    consent,
+    gossip,
+    opening,
+    proposals,
+    slots,
+    withdrawal,
+    witnesses,
+)
 from nodes.core.book import Book
 from nodes.core.effects import (
     Append,
@@ -313,8 +323,8 @@ HANDLERS: Mapping[type, Callable[[Core, Any], None]] = {
     LinkLost: gossip.on_link_lost,
     Received: gossip.on_received,
     TimerFired: Core.on_timer,
-    SessionPaused: attempts.on_paused,
-    SessionEnded: attempts.on_ended,
+    SessionPaused: opening.on_paused,
+    SessionEnded: opening.on_ended,
     SessionStopped: attempts.on_stopped,
     Gone: attempts.on_gone,
 }
@@ -337,11 +347,11 @@ APPLIES: Mapping[type, Callable[[Core, str, Known, Any], None]] = {
     Consent: consent.apply_consent,
     Refusal: consent.apply_refusal,
     Ready: attempts.apply_ready,
-    Checked: attempts.apply_checked,
-    Release: attempts.apply_release,
-    Released: attempts.apply_released,
-    Answered: attempts.apply_answered,
-    Withheld: attempts.apply_withheld,
+    Checked: opening.apply_checked,
+    Release: opening.apply_release,
+    Released: opening.apply_released,
+    Answered: opening.apply_answered,
+    Withheld: opening.apply_withheld,
     Ended: attempts.apply_ended,
     Withdrawal: withdrawal.apply_withdrawal,
     Revocation: withdrawal.apply_revocation,

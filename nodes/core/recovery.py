@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from nodes.core.attempts import on_ended, recipients_of
+from nodes.core.attempts import recipients_of
 from nodes.core.consent import consider
 from nodes.core.effects import SessionEnded
-from nodes.core.ending import end_attempt, end_study, rest
+from nodes.core.ending import end_attempt, end_forked, end_study, rest
 from nodes.core.feeds import Known
+from nodes.core.opening import on_ended
 from nodes.core.proposals import await_decisions
 from nodes.core.studies import ENDS, Case, EndedNote
 from p2pmpc.certificate import read_certificate
@@ -98,8 +99,7 @@ def _reach_end(case: Case, note: Ended) -> None:
 def live_on(core: Core, entries: Iterable[Known]) -> None:
     """Take up what waits for this node, end what died with its last process."""
     for author in sorted(core.feeds.forks):
-        for case in core.open_cases(author):
-            end_study(core, case, 403, f"{author} signed two histories", author, "")
+        end_forked(core, author)
     for study in sorted(core.places.open):
         await_decisions(core, core.cases[study])
     for known in entries:
