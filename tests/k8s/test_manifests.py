@@ -414,10 +414,16 @@ def test_the_node_beside_ray_has_the_token_and_certificate_of_its_own_cluster():
     assert secret == FIELDS["operator"]["head_secret"] + cluster["metadata"]["name"]
 
 
-def test_ray_never_sees_the_passphrase_or_the_mounted_keys():
+def test_ray_shares_no_volume_with_the_node():
+    """Not the keys, sealed ones on the node's volume too; not its control socket, nor a folder from
+    which it would run what Ray left there."""
+    ray, node = ray_cluster()["spec"]["headGroupSpec"]["template"]["spec"]["containers"]
+    mounted = [{one["name"] for one in part["volumeMounts"]} for part in (ray, node)]
+    assert not mounted[0] & mounted[1]
     for pod in manifests.pods(ray_cluster()):
         first = pod["spec"]["containers"][0]
-        assert not {"passphrase", "keys"} & {one["name"] for one in first["volumeMounts"]}
+        private = {"passphrase", "keys", "node", "data"}
+        assert not private & {one["name"] for one in first["volumeMounts"]}
 
 
 def test_ray_in_the_image_is_the_one_that_the_cluster_asks_for():
