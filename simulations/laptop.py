@@ -412,7 +412,6 @@ def _load(one: MemberProcess, plan: Plan, limit_s: float) -> SiteFacts:
     for name in sorted(plan.dictionaries[one.name]):
         dictionary = plan.dictionaries[one.name][name]
         body = {
-            "name": name,
             "paths": [str(plan.sites[one.name].files[name])],
             "dictionary": base64.b64encode(dictionary.to_bytes()).decode(),
         }

@@ -68,9 +68,6 @@ class Plan:
     def heal_us(self) -> int:
         return int(self.end_us * HEALED)
 
-    def network_of(self, node: int) -> int:
-        return next(place for place, inside in enumerate(self.networks) if node in inside)
-
     def honest(self, network: int) -> list[int]:
         """The nodes of a network that do not lie, sorted."""
         liars = set(self.liars)

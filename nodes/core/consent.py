@@ -40,7 +40,6 @@ __all__ = [
     "check_reason",
     "check_usable",
     "consider",
-    "decisions_awaited",
     "on_decided",
 ]
 
@@ -63,12 +62,6 @@ def consider(core: Core, case: Case) -> None:
     elif not case.asked:
         case.asked = True
         core.emit(case, "asked", core.name, verdict.reason)
-
-
-def decisions_awaited(core: Core) -> list[Case]:
-    """The studies that a steward of this member is asked about, sorted by id."""
-    found = [core.cases[study] for study in sorted(core.places.open)]
-    return [case for case in found if case.asked and _undecided(core, case)]
 
 
 def _undecided(core: Core, case: Case) -> bool:

@@ -38,7 +38,7 @@ SALT_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """All that is public about an attempt, as the core knows it when the session starts."""
+    """All that a session needs of an attempt; public, but for the secret in its order."""
 
     me: str
     order: SessionOrder

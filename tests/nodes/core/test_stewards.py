@@ -5,8 +5,8 @@ import pathlib
 
 import pytest
 
-from nodes.core.consent import decisions_awaited
 from nodes.core.effects import Decided, Emit, PolicySet
+from nodes.people.sheet import asks_me
 from p2pmpc.errors import BadData, NotFound, Refused, WrongUsage
 from p2pmpc.policy import Policy, Rules
 from p2pmpc.record import TEXT_CHARS_MAX
@@ -32,16 +32,21 @@ def stage(tmp_path, study):
     scenes.close(made)
 
 
+def awaited(core):
+    """The studies that a steward of this member is asked about."""
+    return [study for study, case in sorted(core.cases.items()) if asks_me(core, case)]
+
+
 def decide(stage, study, approve=True, why="it serves the patients", hashed=None):
     stage.handle("east", Decided(study.id, hashed or study.hash, approve, why))
 
 
 def test_what_waits_for_a_steward_is_listed_until_it_is_decided(stage, study):
     core = stage.cores["east"]
-    assert [case.id for case in decisions_awaited(core)] == [study.id]
-    assert decisions_awaited(stage.cores["north"]) == []
+    assert awaited(core) == [study.id]
+    assert awaited(stage.cores["north"]) == []
     decide(stage, study)
-    assert decisions_awaited(core) == []
+    assert awaited(core) == []
 
 
 def test_an_approval_goes_on_record_with_its_reason_and_the_study_begins(stage, study):
@@ -79,7 +84,7 @@ def test_a_decision_that_cannot_stand_is_refused_by_name_and_changes_nothing(
     with pytest.raises(fault, match=said):
         decide(stage, study, **changes)
     assert stage.kinds("east") == before
-    assert [case.id for case in decisions_awaited(stage.cores["east"])] == [study.id]
+    assert awaited(stage.cores["east"]) == [study.id]
 
 
 def test_a_study_that_nobody_proposed_is_not_decided(stage):
@@ -145,7 +150,7 @@ def test_no_steward_approves_data_that_is_not_described_yet(stage):
 
 def test_a_question_that_was_open_is_asked_again_after_a_restart(stage, study):
     stage.restart("east")
-    assert [case.id for case in decisions_awaited(stage.cores["east"])] == [study.id]
+    assert awaited(stage.cores["east"]) == [study.id]
     decide(stage, study)
     stage.deliver()
     assert stage.kinds("east").count("consent") == 1
