@@ -112,7 +112,7 @@ def _parse(head: h11.Request, body: bytes) -> Request:
     target = urlsplit(head.target.decode("ascii", "replace"))
     try:
         parsed = json.loads(body) if body else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         raise WrongUsage("the request's body is not JSON") from None
     if not isinstance(parsed, dict):
         raise WrongUsage("the request's body is not a JSON object")

@@ -1,13 +1,28 @@
 """Frames between a node's own processes: whole, in order, bounded, and never taken for a pickle."""
 
 import asyncio
+import os
 import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from nodes.engine.cluster.channel import FRAME_BYTES_MAX, dial, listen
 from nodes.engine.cluster.letters import SESSION_FRAMES, Mail, Posted
 from p2pmpc.errors import LocalError
+
+STRANGER = """
+import os, socket, sys
+os.setgroups([]), os.setgid(65534), os.setuid(65534)
+call = socket.socket(socket.AF_UNIX)
+call.settimeout(10)
+call.connect(sys.argv[1])
+call.sendall(bytes.fromhex(sys.argv[2]))
+print(call.recv(100))
+"""
 
 
 def meeting(folder, said, heard):
@@ -119,3 +134,32 @@ def test_a_last_word_is_heard_when_it_is_followed_by_reading_and_else_may_be_los
 
 def test_no_frame_shows_what_it_carries():
     assert "secret" not in repr(Mail("north", "secret", b"secret"))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("opened", [False, True])
+def test_another_user_of_the_machine_is_hung_up_on_before_a_byte_is_read(opened):
+    """`opened`: somebody has changed the modes by hand. Behind such a socket lie the keys."""
+    served = []
+
+    async def serve(channel):
+        served.append(channel)
+        channel.close()
+
+    async def scene(path):
+        server = await listen(path, SESSION_FRAMES, serve)
+        if opened:
+            path.parent.chmod(0o755)
+            path.chmod(0o666)
+        words = [sys.executable, "-c", STRANGER, str(path), bytes(4).hex()]
+        done = await asyncio.to_thread(subprocess.run, words, capture_output=True, timeout=30)
+        server.close()
+        return done
+
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        done = asyncio.run(scene(Path(folder) / "s"))
+    assert not served
+    if opened:
+        assert b"b''" in done.stdout or b"Connection" in done.stderr or b"Broken" in done.stderr
+    else:
+        assert b"PermissionError" in done.stderr

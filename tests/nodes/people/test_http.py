@@ -3,13 +3,28 @@
 import asyncio
 import http.client
 import json
+import os
 import socket
 import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from nodes.people.http import REQUEST_BYTES_MAX, SOCKET_PATH_MAX, serve
 from p2pmpc.errors import NotFound, WrongUsage
+
+STRANGER = """
+import os, socket, sys
+os.setgroups([]), os.setgid(65534), os.setuid(65534)
+call = socket.socket(socket.AF_UNIX)
+call.settimeout(10)
+call.connect(sys.argv[1])
+call.sendall(bytes.fromhex(sys.argv[2]))
+print(call.recv(100))
+"""
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -112,3 +127,38 @@ def test_a_path_that_the_kernel_would_cut_is_refused(tmp_path):
     path = tmp_path / ("x" * SOCKET_PATH_MAX)
     with pytest.raises(WrongUsage, match="107 bytes"):
         asyncio.run(serve(path, echo))
+
+
+def test_a_body_nested_without_end_is_refused_and_answered(tmp_path):
+    status, body = ask(tmp_path, "POST", "/x", "[" * 200_000)
+    assert status == 400
+    assert "not JSON" in body["error"]["message"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("opened", [False, True])
+def test_another_user_of_the_machine_gets_no_answer_even_from_a_socket_that_was_opened(opened):
+    """`opened`: somebody has changed the modes by hand; the user id of who calls still counts."""
+    asked = []
+
+    async def answer(request):
+        asked.append(request)
+        return {}
+
+    async def scene(path):
+        server = await serve(path, answer)
+        if opened:
+            path.parent.chmod(0o755)
+            path.chmod(0o666)
+        words = [sys.executable, "-c", STRANGER, str(path), b"GET /status HTTP/1.1\r\n\r\n".hex()]
+        done = await asyncio.to_thread(subprocess.run, words, capture_output=True, timeout=30)
+        server.close()
+        return done
+
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        done = asyncio.run(scene(Path(folder) / "control.sock"))
+    assert not asked
+    if opened:
+        assert done.stdout in {b"b''\n", b""}, "hung up without a word"
+    else:
+        assert b"PermissionError" in done.stderr
