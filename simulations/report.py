@@ -23,6 +23,7 @@ from typing import Any
 
 from simulations.checkers import FINALLY, INVARIANTS, NOT_YET
 from simulations.errands import Errand
+from simulations.goals import finished
 from simulations.plan import Plan
 from simulations.run import Run
 from simulations.world import World
@@ -35,7 +36,7 @@ def make_report(done: Run) -> dict[str, Any]:
     plan, world = done.plan, done.world
     return {
         "plan": _plan(plan),
-        "finished": done.broken is None and world.finished,
+        "finished": done.broken is None and finished(world),
         "virtual_s": round(world.schedule.now_us / 1e6, 3),
         "broken": None if done.broken is None else asdict(done.broken),
         "trace": world.trace.hexdigest(),

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from simulations.checkers import Violation
+from simulations.goals import finished, missing
 from simulations.plan import Plan
 from simulations.world import World, make_world
 
@@ -66,7 +67,7 @@ def _until(world: World, time_us: int, tell: Tell) -> None:
 
 
 def _until_finished(world: World, limit_us: int, tell: Tell) -> None:
-    while not world.finished:
+    while not finished(world):
         if world.schedule.now_us >= limit_us or not world.schedule:
-            raise Violation(*world.missing())
+            raise Violation(*missing(world))
         _until(world, world.schedule.now_us + CHECK_US, tell)

@@ -47,50 +47,45 @@ class Trial:
     error: P2pmpcError
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where a trial is played: the demo's files, how nodes start and are ended, who is told."""
+
+    files: Mapping[str, Path]
+    command: Command
+    stop: Stop
+    tell: Callable[[Progress], None]
+
+
 def run_trial(
     name: str, command: Command, stop: Stop, on_progress: Callable[[Progress], None]
 ) -> Trial:
     """One of TRIALS. Raises P2pmpcError when something else went wrong than it meant to show."""
     with private_folder() as folder:
         files = write_files(split(read_lung()), folder)
-        return TRIALS[name](files, command, stop, on_progress)
+        return TRIALS[name](Ground(files, command, stop, on_progress))
 
 
-def _refusal(
-    files: Mapping[str, Path],
-    command: Command,
-    stop: Stop,
-    on_progress: Callable[[Progress], None],
-) -> Trial:
-    files[f"{KILLED}-policy"].write_text(REFUSING, encoding="utf-8")
-    error = _failing(Refused, files, command, stop, on_progress, {})
+def _refusal(ground: Ground) -> Trial:
+    ground.files[f"{KILLED}-policy"].write_text(REFUSING, encoding="utf-8")
+    error = _failing(Refused, ground, {})
     return Trial((f"{KILLED}'s policy lets others count, and nothing else.",), error)
 
 
-def _kill(
-    files: Mapping[str, Path],
-    command: Command,
-    stop: Stop,
-    on_progress: Callable[[Progress], None],
-) -> Trial:
+def _kill(ground: Ground) -> Trial:
     pids: dict[str, int] = {}
 
     def tell(line: Progress) -> None:
-        on_progress(line)
+        ground.tell(line)
         if line.step == "started" and KILLED in pids:
             os.kill(pids.pop(KILLED), signal.SIGKILL)
 
-    error = _failing(Aborted, files, command, stop, tell, pids)
+    error = _failing(Aborted, replace(ground, tell=tell), pids)
     return Trial((f"{KILLED}'s node got SIGKILL as soon as all were ready.",), error)
 
 
-def _forgery(
-    files: Mapping[str, Path],
-    command: Command,
-    stop: Stop,
-    on_progress: Callable[[Progress], None],
-) -> Trial:
-    done = _run(files, command, stop, on_progress, {})
+def _forgery(ground: Ground) -> Trial:
+    done = _run(ground, {})
     verify_bundle(done.bundle)
     lines = ["The record and the receipt of a finished study verify as they are."]
     receipt = read_receipt(done.receipt)
@@ -123,44 +118,32 @@ def _refused(receipt: bytes) -> str:
     raise P2pmpcError("a forged receipt was taken: please report it")
 
 
-def _failing(
-    meant: type[P2pmpcError],
-    files: Mapping[str, Path],
-    command: Command,
-    stop: Stop,
-    on_progress: Callable[[Progress], None],
-    pids: dict[str, int],
-) -> P2pmpcError:
+def _failing(meant: type[P2pmpcError], ground: Ground, pids: dict[str, int]) -> P2pmpcError:
     """The error with which the study was meant to end; any other is raised."""
     try:
-        _run(files, command, stop, on_progress, pids)
+        _run(ground, pids)
     except meant as fault:
         return fault
     raise P2pmpcError("the study ended with an answer, which this was not meant to show")
 
 
-def _run(
-    files: Mapping[str, Path],
-    command: Command,
-    stop: Stop,
-    on_progress: Callable[[Progress], None],
-    pids: dict[str, int],
-) -> Rehearsal:
+def _run(ground: Ground, pids: dict[str, int]) -> Rehearsal:
     """The demo's first study among its three hospitals; `pids` becomes their process ids."""
     members = tuple(HOSPITALS)
-    plan = replace(demo_plan(files), members=members)
-    with staged(members, command, Limits(), stop, on_progress) as stage:
+    plan = replace(demo_plan(ground.files), members=members)
+    with staged(members, ground.command, Limits(), ground.stop, ground.tell) as stage:
         stage.describe(lambda: plan.dictionaries)
         facts = stage.meet(plan)
         pids |= _pids(stage)
-        return stage.run(plan, read_study(files["pooled"]), facts)
+        return stage.run(plan, read_study(ground.files["pooled"]), facts)
 
 
 def _pids(stage: Stage) -> dict[str, int]:
     return {one.name: one.pid for one in stage.nodes}
 
 
-TRIALS: Mapping[
-    str,
-    Callable[[Mapping[str, Path], Command, Stop, Callable[[Progress], None]], Trial],
-] = {"refusal": _refusal, "kill": _kill, "forgery": _forgery}
+TRIALS: Mapping[str, Callable[[Ground], Trial]] = {
+    "refusal": _refusal,
+    "kill": _kill,
+    "forgery": _forgery,
+}

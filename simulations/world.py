@@ -355,69 +355,6 @@ class World:
     def errand_of(self, study: str) -> Errand:
         return self.errands[study]
 
-    # ---- the end ----
-
-    @property
-    def finished(self) -> bool:
-        return self.missing() == NOTHING
-
-    def missing(self) -> tuple[str, str]:
-        """The name of something that must hold in the end and does not yet, and what; or nothing.
-
-        The cheap questions come first: this is asked once a second of virtual time.
-        """
-        dead = [node.name for node in self.nodes if not self.links.alive[node.index]]
-        if dead:
-            return "every_node_lives", f"{dead[0]} has not started again"
-        for errand in self.plan.errands:
-            waits = people.unfinished(self, errand)
-            if waits:
-                text = f"{errand.study.title} has not ended at {', '.join(waits)}"
-                return "every_study_ends", text
-        if self.spread.missing:
-            text = f"{self.spread.missing} entries are still missing somewhere"
-            return "one_record_everywhere", text
-        split = people.disagreeing(self)
-        if split:
-            return "one_end_of_a_study", split
-        return self._unfrozen() or self._unlocated() or self._unlike() or NOTHING
-
-    def _unfrozen(self) -> tuple[str, str] | None:
-        """Whoever signed two histories is frozen at every honest member of its network."""
-        for forker in sorted(self.forkers):
-            liar = self.nodes[forker]
-            for node in self._honest(liar.network):
-                if node.core is None or liar.name not in node.core.feeds.forks:
-                    return "every_fork_is_proved", f"{node.name} has no proof of {liar.name}'s fork"
-        return None
-
-    def _unlocated(self) -> tuple[str, str] | None:
-        for network in range(len(self.plan.networks)):
-            for node in self._honest(network):
-                for peer in self._honest(network):
-                    held = (
-                        "" if node.core is None else node.core.book.address(peer.name, self.now_ms)
-                    )
-                    if held != peer.address:
-                        text = f"{node.name} believes {peer.name} at {held or 'no address'}"
-                        return "every_address_is_known", f"{text}, it is at {peer.address}"
-        return None
-
-    def _unlike(self) -> tuple[str, str] | None:
-        """The stores themselves: every honest feed is the same everywhere."""
-        for network in range(len(self.plan.networks)):
-            honest = self._honest(network)
-            wanted = {node.name: node.store.head(node.name) for node in honest}
-            for node in honest:
-                if any(node.store.head(name) != head for name, head in wanted.items()):
-                    return "one_record_everywhere", f"{node.name} holds another record"
-        return None
-
-    def _honest(self, network: int) -> list[Inhabitant]:
-        return [self.nodes[node] for node in self.plan.honest(network)]
-
-
-NOTHING = ("", "")
 
 ACTIONS: Mapping[type, Callable[[World, Any], None]] = {
     Start: World.start,

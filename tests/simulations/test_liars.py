@@ -2,6 +2,7 @@
 
 import pytest
 
+from simulations.goals import missing
 from simulations.liars import DEEDS
 from simulations.plan import draw_plan
 from simulations.report import make_report
@@ -56,9 +57,9 @@ def test_a_fork_that_only_some_know_has_not_finished():
     world = make_world(planned(6, 1, "ring", 1, studies=0))
     while not world.forkers:
         world.step()
-    while world.missing()[0] != "every_fork_is_proved":
+    while missing(world)[0] != "every_fork_is_proved":
         world.step()  # until everything else is in place
-    assert world.nodes[world.plan.liars[0]].name in world.missing()[1]
+    assert world.nodes[world.plan.liars[0]].name in missing(world)[1]
 
 
 def test_forged_and_foreign_addresses_and_claims_change_no_honest_book():

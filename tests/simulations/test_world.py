@@ -14,6 +14,7 @@ from p2pmpc.roster import MEMBERS_MAX
 from simulations.chance import Chance
 from simulations.checkers import FINALLY, Violation
 from simulations.faults import CRASH_POINTS, Fault, draw_faults
+from simulations.goals import missing
 from simulations.network import HEADER_BYTES, weigh
 from simulations.plan import EXACT_NODES_MAX, draw_plan, member_name
 from simulations.report import make_report
@@ -138,7 +139,7 @@ def test_a_store_that_forgets_its_last_entry_is_completed_by_the_others():
     kinds = [volume.entry.kind for volume in world.nodes[victim].store._feeds[member_name(victim)]]
     assert "recovered" in kinds
     world.spread.missing += 1  # the entry came to this store a second time
-    assert world.missing() == ("", "")
+    assert missing(world) == ("", "")
 
 
 def test_a_store_that_forgets_and_asks_nobody_is_found_by_the_name_of_the_invariant():
