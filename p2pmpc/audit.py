@@ -12,7 +12,7 @@ statement in `Audit.faults`, and the rest is judged on, so that nobody can spoil
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
@@ -31,6 +31,7 @@ from p2pmpc.checkpoint import check_checkpoint
 from p2pmpc.codec import digest
 from p2pmpc.errors import LogError, SplitView
 from p2pmpc.identity import verify_signature
+from p2pmpc.life import Attempt, Lives, had_read
 from p2pmpc.record import (
     KINDS,
     LAMPORT_MAX,
@@ -126,13 +127,32 @@ def audit_bundle(bundle: Bundle) -> Audit:
         _check_heads(audit, filing)
     _check_checkpoints(audit, bundle)
     for filing in audit.filings():
-        try:
-            _check_content(audit, filing)
-        except LogError as fault:
-            who = str(fault.where.get("member", filing.entry.author))
-            audit.faults.append((who, fault.message))
+        _judge(audit, filing, lambda filing: _check_content(audit, filing))
+    lives = Lives(_attempts(audit), audit.erased)
+    lives.gather(audit.filings())
+    for filing in audit.filings():
+        _judge(audit, filing, lives.check)
     _check_receipts(audit, bundle)
     return audit
+
+
+def _judge(audit: Audit, filing: Filing, check: Callable[[Filing], None]) -> None:
+    try:
+        check(filing)
+    except LogError as fault:
+        who = str(fault.where.get("member", filing.entry.author))
+        audit.faults.append((who, fault.message))
+
+
+def _attempts(audit: Audit) -> dict[bytes, Attempt]:
+    """The sessions that were certified, each with the number that its `ready` entries name."""
+    found: dict[bytes, Attempt] = {}
+    for session, certificate in audit.certificates.items():
+        filings = [audit.by_hash.get(name) for name in certificate.readies]
+        notes = [filing.content for filing in filings if filing is not None]
+        numbers = [note.attempt for note in notes if isinstance(note, Ready)]
+        found[session] = Attempt(certificate, numbers[0] if numbers else 0)
+    return found
 
 
 # ---- feeds by themselves -------------------------------------------------------------------------
@@ -356,14 +376,29 @@ def _check_ready(audit: Audit, certificate: Certificate, party: str, ready: byte
     said = (note.study, note.epoch, note.program)
     if said != (certificate.study.hex(), certificate.epoch, certificate.program):
         raise LogError(f"{party} was ready for another study than was certified", member=party)
+    _check_alike(audit, certificate, party, note)
     consents = _consents(audit, certificate)
-    if consents is not None and note.consents != consents:
+    if consents is None:
+        return
+    if note.consents != digest("p2pmpc/consents/1", *(one.hash for one in consents)):
         raise LogError(f"{party} was ready on other consents than the record holds", member=party)
+    for consent in consents:
+        if not had_read(filing.entry, consent.entry):
+            who = consent.entry.author
+            raise LogError(f"{party} was ready before it had read {who}'s consent", member=party)
 
 
-def _consents(audit: Audit, certificate: Certificate) -> bytes | None:
-    """The hash over the parties' first consents; None when an erased body hides one."""
-    found: list[bytes] = []
+def _check_alike(audit: Audit, certificate: Certificate, party: str, note: Ready) -> None:
+    """All were ready for one attempt: that of the first party, as far as it can be read."""
+    first = audit.by_hash.get(certificate.readies[0])
+    said = first.content if first is not None else None
+    if isinstance(said, Ready) and said.attempt != note.attempt:
+        raise LogError(f"{party} was ready for another attempt than was certified", member=party)
+
+
+def _consents(audit: Audit, certificate: Certificate) -> list[Filing] | None:
+    """The parties' first consents; None when an erased body hides one."""
+    found: list[Filing] = []
     for party in certificate.parties:
         study = certificate.study.hex()
         given = audit.about(party, Consent, study)
@@ -371,8 +406,8 @@ def _consents(audit: Audit, certificate: Certificate) -> bytes | None:
             return None
         if not given:
             raise LogError(f"the record lacks the consent of {party}", member=party)
-        found.append(given[0][0].hash)
-    return digest("p2pmpc/consents/1", *found)
+        found.append(given[0][0])
+    return found
 
 
 def _check_checked(audit: Audit, certificate: Certificate, party: str) -> int | None:
@@ -393,18 +428,12 @@ def _find_release(audit: Audit, filing: Filing, certificate: Certificate, party:
     for released, note in audit.about(party, Release, certificate.session):
         if note.certificate_hash != claim:
             raise LogError(f"{party} signed another certificate", member=party)
-        if not _had_read(holder, released.entry):
+        if not had_read(holder, released.entry):
             raise wrong_entry(holder, f"comes before it had read the release of {party}")
         return released.entry.seq
     if (party, "release") not in audit.erased:
         raise LogError(f"the record lacks the release entry of {party}", member=party)
     return None
-
-
-def _had_read(reader: Entry, other: Entry) -> bool:
-    if reader.author == other.author:
-        return other.seq < reader.seq
-    return any(author == other.author and seq >= other.seq for author, seq, _ in reader.heads)
 
 
 def _check_answered(audit: Audit, filing: Filing, note: Answered) -> None:

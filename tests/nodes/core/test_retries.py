@@ -19,8 +19,10 @@ from nodes.core.effects import (
     StopSession,
     TimerFired,
 )
+from nodes.people.bundle import export_bundle
 from p2pmpc.messages import End, Entries
 from p2pmpc.record import ATTEMPTS_MAX, GAVE_WAY, Ended, Ready
+from p2pmpc.verify import verify_bundle
 
 spec = importlib.util.spec_from_file_location(
     "core_stage", pathlib.Path(__file__).with_name("stage.py")
@@ -290,6 +292,10 @@ def test_a_study_ends_at_all_parties_whoever_dies_and_whenever(tmp_path, seed):
         if "failed" in states:
             held = [n for n in one.parties if "released" in stage.kinds(n)]
             assert held, f"seed {seed}: failed, though nobody could have opened"
+    core = stage.cores["north"]
+    data = export_bundle(core.feeds, stage.stores["north"], core.signer, (), stage.now_ms)
+    report = verify_bundle(data)
+    assert report.ok, f"seed {seed}: {report.faults}"  # whatever died, nobody signed a fault
     scenes.close(stage)
 
 
