@@ -42,6 +42,7 @@ def test_the_demo_never_writes_over_a_folder(place) -> None:
 def test_a_trial_ends_as_it_would_for_anybody(place, trial, exit_code, code, said) -> None:
     result = place.run("demo", "--try", trial, "--json")
     assert (result.exit, result.error["code"]) == (exit_code, code)
-    assert said in result.error["message"]
+    member = result.error["where"].get("member", "")
+    assert said in f"{member}: {result.error['message']}"
     assert result.reply["data"]["lines"]
     assert place.left(2.0) == []
