@@ -22,14 +22,13 @@ from nodes.doctor.history import History, check_history, read_history
 from nodes.doctor.listeners import (
     check_listeners,
     check_port,
-    process_tree,
-    program_of,
     read_listeners,
     read_port,
 )
 from nodes.doctor.peers import check_own_address, check_peers, read_own_address, read_peers
 from nodes.doctor.surroundings import check_surroundings, read_surroundings
 from nodes.home import Home
+from nodes.processes import PROC, descendants, program_of
 from p2pmpc.client import NodeClient
 from p2pmpc.errors import P2pmpcError
 from p2pmpc.identity import Card, SecretKeys, check_card
@@ -39,7 +38,6 @@ __all__ = ["Running", "examine", "read_running"]
 
 ASK_S = 5.0  # a node that is well answers in milliseconds
 DIAL_S = 5.0  # TCP and TLS on a slow path; all members at once
-PROC = Path("/proc")
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108  the kernel's own folder in memory
 
 
@@ -60,8 +58,8 @@ def read_running(home: Home) -> Running:
     pid = home.holder()
     if pid is None:
         return Running(None, frozenset(), False, "", {}, None)
-    processes = process_tree(PROC, pid) if pid else frozenset()
-    ray = "raylet" in {program_of(PROC, one) for one in processes}
+    processes = frozenset({pid, *descendants(pid)}) if pid else frozenset()
+    ray = "raylet" in {program_of(one) for one in processes}
     client = NodeClient(home.socket, home.settings().name)
     try:
         status = client.get("/status", ASK_S)

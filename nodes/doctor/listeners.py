@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodes.doctor.finding import Finding, fault, note, ok
+from nodes.processes import program_of
 
 __all__ = [
     "SHOWN_MAX",
@@ -20,8 +21,6 @@ __all__ = [
     "Port",
     "check_listeners",
     "check_port",
-    "process_tree",
-    "program_of",
     "read_listeners",
     "read_port",
 ]
@@ -61,7 +60,7 @@ def read_listeners(proc: Path) -> tuple[Listener, ...]:
             if words[3] == LISTENING:
                 place, port = words[1].split(":")
                 pid = owners.get(words[9], 0)
-                program = program_of(proc, pid)
+                program = program_of(pid)
                 found.append(Listener(_address(place, family), int(port, 16), pid, program))
     return tuple(sorted(found, key=lambda one: (one.port, one.address)))
 
@@ -94,32 +93,6 @@ def _owners(proc: Path) -> dict[str, int]:
 
 def _processes(proc: Path) -> Iterator[int]:
     yield from sorted(int(entry.name) for entry in proc.iterdir() if entry.name.isdigit())
-
-
-def program_of(proc: Path, pid: int) -> str:
-    """The name of a process's program; empty when it is gone."""
-    try:
-        return (proc / str(pid) / "comm").read_text().strip() if pid else ""
-    except OSError:
-        return ""
-
-
-def process_tree(proc: Path, root: int) -> frozenset[int]:
-    """A process and all that descend from it."""
-    children: dict[int, list[int]] = {}
-    for pid in _processes(proc):
-        try:
-            text = (proc / str(pid) / "stat").read_text("utf-8", "replace")
-        except OSError:
-            continue
-        parent = int(text.rpartition(")")[2].split()[1])
-        children.setdefault(parent, []).append(pid)
-    found, waiting = {root}, [root]
-    while waiting:
-        fresh = set(children.get(waiting.pop(), ())) - found
-        found |= fresh
-        waiting.extend(fresh)
-    return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True)

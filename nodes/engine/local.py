@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from nodes.data.dataset import Snapshot, load
 from nodes.engine.engine import DatasetFacts
+from nodes.processes import peak_memory
 from nodes.session.driver import Post
 from nodes.session.inputs import Drawn, gather_inputs
 from nodes.session.session import Brief, Session
@@ -79,7 +79,7 @@ class LocalEngine:
 
     def peak_memory(self) -> int:
         """Bytes that this process held at most."""
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return peak_memory()
 
     async def close(self) -> None:
         """Forget all rows and stop the threads; what still runs is not waited for."""

@@ -8,7 +8,6 @@ Ray writes what is raised into its own files.
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +17,7 @@ from msgspec import Struct
 from nodes.data.dataset import Blocks, Snapshot, load_part, root_of
 from nodes.engine.cluster.letters import Portion
 from nodes.logging import make_log
+from nodes.processes import peak_memory
 from nodes.session.inputs import Share, share_of
 from p2pmpc.catalogue import Resolved
 from p2pmpc.dictionary import Dictionary
@@ -80,7 +80,7 @@ class Dataset:
             snapshot.notes,
             dict(snapshot.blocks),
             _seal(snapshot),
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            peak_memory(),
         )
 
     def _rows(self, portion: Portion) -> tuple[Snapshot, int]:

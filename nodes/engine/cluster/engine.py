@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from nodes.engine.cluster.dataset import Loaded, answer_of
 from nodes.engine.cluster.letters import SESSION_FRAMES, Hello, Portion, Stock
 from nodes.engine.cluster.orders import Orders
 from nodes.engine.engine import DatasetFacts
+from nodes.processes import peak_memory
 from nodes.session.driver import Post
 from nodes.session.session import Brief
 from p2pmpc.dictionary import Dictionary
@@ -129,8 +129,7 @@ class ClusterEngine:
 
     def peak_memory(self) -> int:
         """Bytes that the Gateway, the largest session and the data sets held at most, together."""
-        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return own + sum(self.peaks.values())
+        return peak_memory() + sum(self.peaks.values())
 
     async def close(self) -> None:
         """Let the sessions go; the node process ends all actors."""

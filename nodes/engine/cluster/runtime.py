@@ -29,10 +29,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from nodes.processes import descendants
 from p2pmpc.errors import LocalError
 from p2pmpc.settings import Settings
 
-__all__ = ["FOLDER_BYTES_MAX", "Runtime", "descendants", "end", "find", "places_of", "start"]
+__all__ = ["FOLDER_BYTES_MAX", "Runtime", "end", "find", "places_of", "start"]
 
 VERSION_MIN = (2, 50)  # the first with tokens for a cluster of one's own
 FOLDER_BYTES_MAX = 41  # Ray's longest socket lies 66 bytes deeper, and the kernel stops at 107
@@ -295,17 +296,3 @@ def _reap() -> None:
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-
-
-def descendants(ancestor: int) -> list[int]:
-    """The process ids below this one, the deepest last."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            with contextlib.suppress(OSError):
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                children.setdefault(parent, []).append(int(entry.name))
-    found = [ancestor]
-    for one in found:
-        found += children.get(one, [])
-    return found[1:]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -36,6 +35,7 @@ from nodes.engine.cluster.letters import (
     brief_of,
 )
 from nodes.engine.cluster.warmth import warm_up
+from nodes.processes import peak_memory
 from nodes.session.inputs import Drawn, Share, join_shares
 from nodes.session.session import Brief, Session
 from p2pmpc.errors import LocalError, NotFound, P2pmpcError, Refused
@@ -231,8 +231,3 @@ def shown(fault: BaseException) -> Abort | P2pmpcError:
     if isinstance(fault, Abort | P2pmpcError):
         return fault
     return P2pmpcError(f"an internal fault ended the run ({type(fault).__name__})")
-
-
-def peak_memory() -> int:
-    """Bytes that this process held at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,12 +13,11 @@ from nodes.doctor.listeners import (
     Port,
     check_listeners,
     check_port,
-    process_tree,
     read_listeners,
     read_port,
 )
+from nodes.processes import PROC, descendants
 
-PROC = Path("/proc")
 CHILD = """
 import socket, subprocess, sys, time
 if len(sys.argv) > 1:
@@ -58,8 +56,8 @@ def test_the_sockets_of_a_nodes_children_are_its_own():
     child = subprocess.Popen([sys.executable, "-c", CHILD], stdout=subprocess.PIPE)
     try:
         port = int(child.stdout.readline())
-        assert child.pid in process_tree(PROC, os.getpid())
-        listeners, tree = read_listeners(PROC), process_tree(PROC, child.pid)
+        assert child.pid in descendants(os.getpid())
+        listeners, tree = read_listeners(PROC), frozenset({child.pid, *descendants(child.pid)})
         [found] = check_listeners(listeners, tree, 7443)
         assert found.level == "note"
         assert f"0.0.0.0:{port}" in found.text

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from nodes.engine.cluster import runtime
-from nodes.engine.cluster.runtime import FOLDER_BYTES_MAX, descendants, find
+from nodes.engine.cluster.runtime import FOLDER_BYTES_MAX, find
+from nodes.processes import descendants
 from p2pmpc.errors import LocalError
 
 FOUR = "[0-9a-f][0-9a-f][0-9a-f][0-9a-f]"
