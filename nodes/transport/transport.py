@@ -100,16 +100,19 @@ class Transport:
         self._listener: Listener | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._closing = False
-        self._dialler = Dialler(
-            name=name,
-            own=certificate,
-            members=members,
+        self._dialler = self._make_dialler()
+
+    def _make_dialler(self) -> Dialler:
+        return Dialler(
+            name=self._name,
+            own=self._own,
+            members=self._members,
             certificates=self._certificates,
             peers=self._peers,
             make_link=lambda address: self._link(True, address),
             tell=self._tell,
-            clock=clock,
-            timing=settings,
+            clock=self._clock,
+            timing=self._timing,
         )
 
     # ---- opening and closing ----

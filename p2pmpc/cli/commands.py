@@ -6,16 +6,16 @@ never guessed.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import click
 
-from p2pmpc.cli.output import Progress, Reply, failed, perform, show_reply
+from p2pmpc.cli.output import failed, show_reply
+from p2pmpc.cli.word import spoken
 from p2pmpc.errors import Aborted, NotBuilt, WrongUsage
 
-__all__ = ["COMING", "command_tree", "debugging", "progress", "run", "spoken"]
+__all__ = ["COMING", "command_tree", "run"]
 
 SETTINGS: Mapping[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 ABOUT = (
@@ -50,43 +50,6 @@ GROUPS: Mapping[str, str] = {
     "keys": "this organisation's keys",
     "sim": "simulated networks",
 }
-
-
-def spoken(
-    group: click.Group,
-    name: str,
-    help: str,  # noqa: A002  click's own word
-) -> Callable[[Callable[..., Reply]], Callable[..., Reply]]:
-    """Register a function that returns a Reply; adds --json and --debug to its options."""
-
-    def register(function: Callable[..., Reply]) -> Callable[..., Reply]:
-        full = name if group.name == "p2pmpc" else f"{group.name} {name}"
-
-        @functools.wraps(function)
-        def command(as_json: bool, debug: bool, **options: Any) -> int:
-            click.get_current_context().meta.update(as_json=as_json, debug=debug)
-            return perform(full, as_json, debug, lambda: function(**options))
-
-        shown = click.option(
-            "--json", "as_json", is_flag=True, help="one JSON object, nothing else"
-        )
-        traced = click.option(
-            "--debug", is_flag=True, help="write an error's traceback to a file and name the file"
-        )
-        group.command(name, help=help, short_help=help)(shown(traced(command)))
-        return function
-
-    return register
-
-
-def progress() -> Progress:
-    """Where the running command says how far it is: nowhere with --json."""
-    return Progress(silent=click.get_current_context().meta["as_json"])
-
-
-def debugging() -> bool:
-    """Whether the running command was given --debug."""
-    return bool(click.get_current_context().meta["debug"])
 
 
 def run(words: Sequence[str]) -> int:

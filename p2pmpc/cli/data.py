@@ -9,10 +9,10 @@ from typing import Any
 import click
 import msgspec
 
-from p2pmpc.cli.commands import spoken
 from p2pmpc.cli.home import node_option
 from p2pmpc.cli.member import moment, own_node
 from p2pmpc.cli.output import Reply, Table
+from p2pmpc.cli.word import spoken
 from p2pmpc.dictionary import Dictionary, read_dictionary
 from p2pmpc.errors import WrongUsage
 from p2pmpc.folder import write_atomically

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from p2pmpc.cli.commands import spoken
 from p2pmpc.cli.home import node_option
 from p2pmpc.cli.member import SHORT, own_node, reason, why_option
 from p2pmpc.cli.output import Reply
+from p2pmpc.cli.word import spoken
 from p2pmpc.errors import WrongUsage
 from p2pmpc.node import StudyHandle, waits_for
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from p2pmpc.cli.answer import cost_line
-from p2pmpc.cli.commands import progress, spoken
 from p2pmpc.cli.engine import engine_option
 from p2pmpc.cli.output import Reply, Table
 from p2pmpc.cli.rehearse import learns
+from p2pmpc.cli.word import progress, spoken
 
 if TYPE_CHECKING:
     from simulations.demo import Act, Demo

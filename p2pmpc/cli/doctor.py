@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from p2pmpc.cli.commands import spoken
 from p2pmpc.cli.engine import engine_option
 from p2pmpc.cli.home import node_option
 from p2pmpc.cli.output import Reply, Table
 from p2pmpc.cli.passphrase import passphrase_options, read_passphrase
+from p2pmpc.cli.word import spoken
 from p2pmpc.errors import LocalError, WrongUsage
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from p2pmpc.cli.commands import spoken
 from p2pmpc.cli.output import Reply
+from p2pmpc.cli.word import spoken
 from p2pmpc.explain import page
 
 __all__ = ["register"]

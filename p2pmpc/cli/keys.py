@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from p2pmpc.cli.commands import spoken
 from p2pmpc.cli.home import node_home, node_option
 from p2pmpc.cli.output import Reply, Table
+from p2pmpc.cli.word import spoken
 from p2pmpc.identity import Card, check_card
 
 __all__ = ["register"]

@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from p2pmpc.bundle import Bundle, open_bundle
-from p2pmpc.cli.commands import spoken
 from p2pmpc.cli.entries import Reader, read_entry
 from p2pmpc.cli.home import node_option
 from p2pmpc.cli.member import is_id, own_node
 from p2pmpc.cli.output import Reply, Table
+from p2pmpc.cli.word import spoken
 from p2pmpc.errors import WrongUsage
 from p2pmpc.folder import read_bytes, write_atomically
 

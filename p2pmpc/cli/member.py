@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from p2pmpc.cli.commands import progress
 from p2pmpc.cli.home import node_client
+from p2pmpc.cli.word import progress
 from p2pmpc.client import NodeClient
 from p2pmpc.errors import WrongUsage
 from p2pmpc.node import Line, Node

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from p2pmpc.cli.commands import spoken
 from p2pmpc.cli.home import node_option
 from p2pmpc.cli.member import confirm, own_node
 from p2pmpc.cli.output import Reply, Table
+from p2pmpc.cli.word import spoken
 from p2pmpc.errors import NotFound, P2pmpcError, Refused
 from p2pmpc.invitation import Invitation, file_name, read_card, read_invitation
 from p2pmpc.node import Node

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from p2pmpc.cli.commands import debugging, progress, spoken
 from p2pmpc.cli.engine import engine_option
 from p2pmpc.cli.home import node_client, node_home, node_option
 from p2pmpc.cli.output import Reply, Table
 from p2pmpc.cli.passphrase import passphrase_options, read_passphrase
+from p2pmpc.cli.word import debugging, progress, spoken
 from p2pmpc.errors import LocalError, WrongUsage, error_from_json
 from p2pmpc.settings import Settings
 

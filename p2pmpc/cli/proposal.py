@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from p2pmpc.cli.commands import spoken
 from p2pmpc.cli.home import node_option
 from p2pmpc.cli.member import SHORT, moment, own_node, reason, telling, why_option
 from p2pmpc.cli.output import Reply, Table
+from p2pmpc.cli.word import spoken
 from p2pmpc.errors import P2pmpcError, Withheld, error_from_json
 from p2pmpc.node import Node, StudyHandle, waits_for
 from p2pmpc.study import read_study

@@ -14,10 +14,10 @@ from p2pmpc.answer import Answer
 from p2pmpc.catalogue import resolve
 from p2pmpc.certificate import Receipt, check_receipt, read_receipt
 from p2pmpc.cli.answer import answer_lines
-from p2pmpc.cli.commands import spoken
 from p2pmpc.cli.home import node_option
 from p2pmpc.cli.member import is_id, own_node
 from p2pmpc.cli.output import Reply
+from p2pmpc.cli.word import spoken
 from p2pmpc.dictionary import Dictionary
 from p2pmpc.errors import LogError, P2pmpcError
 from p2pmpc.folder import read_bytes, write_atomically

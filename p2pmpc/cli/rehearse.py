@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from p2pmpc.cli.answer import answer_lines, cost_line, withheld
-from p2pmpc.cli.commands import progress, spoken
 from p2pmpc.cli.engine import engine_option
 from p2pmpc.cli.output import Reply, Table
+from p2pmpc.cli.word import progress, spoken
 from p2pmpc.study import Study, read_study
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from p2pmpc.cli.answer import answer_lines, withheld
-from p2pmpc.cli.commands import spoken
 from p2pmpc.cli.home import node_option
 from p2pmpc.cli.member import SHORT, own_node, telling
 from p2pmpc.cli.output import Reply
 from p2pmpc.cli.proposal import ended_badly
+from p2pmpc.cli.word import spoken
 from p2pmpc.errors import LocalError, NotFound, WrongUsage
 from p2pmpc.folder import write_atomically
 from p2pmpc.node import StudyHandle, waits_for

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from p2pmpc.cli.commands import progress, spoken
 from p2pmpc.cli.output import Reply, Table
+from p2pmpc.cli.word import progress, spoken
 from p2pmpc.errors import P2pmpcError
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 from p2pmpc.catalogue import Resolved, resolve
-from p2pmpc.cli.commands import spoken
 from p2pmpc.cli.home import node_option
 from p2pmpc.cli.member import is_id, own_node
 from p2pmpc.cli.output import Reply, Table
 from p2pmpc.cli.proposal import shown
 from p2pmpc.cli.rehearse import learns
+from p2pmpc.cli.word import spoken
 from p2pmpc.dictionary import Dictionary, read_dictionary
 from p2pmpc.errors import NotFound, Withheld, WrongUsage
 from p2pmpc.folder import write_atomically
