@@ -160,6 +160,10 @@ class Lives:
             raise wrong_entry(entry, f"releases attempt {attempt.number}, which it had ended")
         if others:
             raise wrong_entry(entry, "releases a second attempt at one study")
+        if isinstance(note, Release):  # `released` may follow in the batch that brought both
+            self._check_unrevoked(entry, attempt)
+
+    def _check_unrevoked(self, entry: Entry, attempt: Attempt) -> None:
         for end in self.revoked.get(attempt.study, ()):
             if end.author in attempt.certificate.parties and had_read(entry, end):
                 raise wrong_entry(entry, f"releases, and had read that {end.author} revoked")

@@ -173,7 +173,8 @@ def end_study_as_told(
     """
     text, named = _said(case, peer, why, waited_for)
     late = core.now_ms >= case.due_ms - SKEW_MS and case.state in {"proposed", "agreed"}
-    believed = (code == Expired.code and late) or (code == Withdrawn.code and bool(case.withdrew))
+    withdrawn = bool(case.withdrew) and case.state != "opening"
+    believed = (code == Expired.code and late) or (code == Withdrawn.code and withdrawn)
     if code in ENDS and not believed:
         code = Aborted.code
     end_study(core, case, _shared_code(code) or Aborted.code, text, named, peer)

@@ -1,7 +1,9 @@
 """Members that lie about attempts, bodies, proposals and stores, so that something opens twice."""
 
+import contextlib
 import importlib.util
 import pathlib
+import random
 from dataclasses import dataclass, field
 
 import pytest
@@ -11,15 +13,17 @@ from nodes.core.effects import (
     Append,
     Emit,
     Received,
+    RevokeAsked,
     SessionPaused,
     SessionStopped,
     TimerFired,
     WithdrawAsked,
 )
+from nodes.people.bundle import export_bundle
 from nodes.store.replay import Replay
 from p2pmpc.certificate import Certificate, certificate_hash, sign_certificate
 from p2pmpc.codec import encode
-from p2pmpc.errors import Refused
+from p2pmpc.errors import P2pmpcError, Refused
 from p2pmpc.messages import End, Entries
 from p2pmpc.policy import Policy, Rules
 from p2pmpc.record import (
@@ -35,6 +39,7 @@ from p2pmpc.record import (
     author_entry,
     entry_hash,
 )
+from p2pmpc.verify import verify_bundle
 
 spec = importlib.util.spec_from_file_location(
     "core_stage", pathlib.Path(__file__).with_name("stage.py")
@@ -386,3 +391,61 @@ def test_proposals_that_had_expired_do_not_hide_later_ones_from_a_replay(stage, 
     assert set(stage.cores["east"].cases) == {one.id for one in studies}
     core = start_again(stage, "east")
     assert set(core.cases) == {one.id for one in studies}
+
+
+# ---- honest members, whatever happens ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whoever_dies_and_whatever_is_taken_back_all_end_and_nobody_signs_a_fault(tmp_path, seed):
+    coins = random.Random(seed)
+    names = ("east", "north", "south", "west")
+    stage = scenes.make_stage(tmp_path, names, sessions=coins.choice((1, 2)))
+    groups = (("east", "north", "south"), ("east", "west"), ("north", "south", "west"))
+    studies = [scenes.study_among(group, f"Study {k}") for k, group in enumerate(groups)]
+    for one in studies:
+        for name in coins.sample(names, coins.choice((1, 1, 2))):
+            propose(stage, name, one)
+    for _ in range(coins.randrange(6)):
+        step(stage, coins, coins.randrange(60))
+        with contextlib.suppress(P2pmpcError):
+            disturb(stage, coins, coins.choice(names), coins.choice(studies))
+    for _ in range(4):
+        for name in names:
+            stage.handle(name, TimerFired("gossip"))
+        stage.settle(coins)
+    for one in studies:
+        ended = [stage.cores[name].cases[one.id].final for name in one.parties]
+        assert all(ended), f"seed {seed}: {stage.states(one)}"
+    core = stage.cores["north"]
+    data = export_bundle(core.feeds, stage.stores["north"], core.signer, (), stage.now_ms)
+    report = verify_bundle(data)
+    assert report.ok, f"seed {seed}: {report.faults}"
+    scenes.close(stage)
+
+
+def step(stage, coins, count):
+    """So many moves or messages, in a drawn order."""
+    for _ in range(count):
+        moves = stage.movable()
+        drawn = coins.randrange(max(1, len(stage.mail) + len(moves)))
+        if drawn < len(stage.mail):
+            sender, receiver, message = stage.mail.pop(drawn)
+            stage.handle(receiver, Received(sender, message))
+        elif moves:
+            stage.advance(*moves[drawn - len(stage.mail)])
+
+
+def disturb(stage, coins, name, study):
+    """A death, a second thought, or a party that is not heard."""
+    case = stage.cores[name].cases.get(study.id)
+    session = case.session if case is not None else b""
+    event = coins.choice(
+        (
+            None,
+            WithdrawAsked(study.id, "why"),
+            RevokeAsked(study.id, "why"),
+            SessionStopped(session, 402, "not heard", study.parties[0], ""),
+        )
+    )
+    stage.restart(name) if event is None else stage.handle(name, event)

@@ -106,6 +106,21 @@ def test_a_revocation_ends_also_what_opens_elsewhere(stage, study):
     assert "answered" not in [kind for name in NAMES for kind in stage.kinds(name)]
 
 
+def test_a_withdrawal_that_comes_too_late_for_some_leaves_nobody_waiting(stage, study):
+    """East and north open, south and the proposer do not know it yet."""
+    for _ in range(3):
+        stage.advance(*stage.movable()[0])
+    stage.deliver()
+    for _ in range(3):
+        stage.advance(*next(m for m in stage.movable()))
+    stage.deliver(lose=lambda item: item[1] in {"south", "west"})
+    assert stage.states(study) == {"east": "opening", "north": "opening", "south": "releasing"}
+    stage.handle("west", WithdrawAsked(study.id, "the second cohort is missing"))
+    stage.deliver()
+    assert stage.states(study) == {"east": "failed", "north": "failed", "south": "withdrawn"}
+    assert "answered" not in [kind for name in NAMES for kind in stage.kinds(name)]
+
+
 def test_nothing_is_taken_back_once_a_share_may_have_left(stage, study):
     reach(stage, "certified")
     assert set(stage.states(study).values()) == {"opening"}
