@@ -153,7 +153,10 @@ class Node:
             raise
         except Exception:
             self.log.exception("core fault")
-            ended = P2pmpcError("an internal fault ended the node", next="Start the node again.")
+            ended = P2pmpcError(
+                "an internal fault ended the node",
+                next="Stop the node and start it again; the log names the place.",
+            )
             self.fail(ended)
             raise ended from None
 

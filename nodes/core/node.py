@@ -179,7 +179,10 @@ class Core:
     def on_founded(self, event: Founded) -> None:
         """Found the network of these cards. Raises P2pmpcError if it is in one, or not in this."""
         if self.feeds.roster is not None:
-            raise WrongUsage("this node belongs to a network already")
+            raise WrongUsage(
+                "this node belongs to a network already",
+                next="A node keeps to one network; p2pmpc node new makes one for another.",
+            )
         roster = self.feeds.reading.roster(event.title, event.cards)
         if self.name not in roster.names:
             raise P2pmpcError(f"{self.name} is not among the founding members")

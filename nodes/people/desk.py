@@ -32,7 +32,7 @@ from p2pmpc.study import Study
 if TYPE_CHECKING:
     from nodes.core.studies import Case
     from nodes.shell import Node
-    from p2pmpc.roster import Member
+    from p2pmpc.roster import Member, Roster
 
 __all__ = ["Desk"]
 
@@ -100,10 +100,17 @@ class Desk:
     @property
     def network(self) -> bytes:
         """The network's 32 bytes. Raises NotFound before there is one."""
+        return self._roster().network
+
+    def _roster(self) -> Roster:
+        """Raises NotFound before there is a network."""
         roster = self.node.core.feeds.roster
         if roster is None:
-            raise NotFound("this node belongs to no network yet")
-        return roster.network
+            raise NotFound(
+                "this node belongs to no network yet",
+                next="Found one (p2pmpc network found) or join one (p2pmpc network join FILE).",
+            )
+        return roster
 
     def members(self) -> dict[str, Any]:
         """The roster with fingerprints, and how this node's link to each member stands."""
@@ -129,9 +136,11 @@ class Desk:
     ) -> dict[str, Any]:
         """Read and check files on a thread; others are told their description and commitment alone.
 
-        Raises BadData naming file and column, and whatever the core refuses.
+        Raises NotFound before there is a network, BadData naming file and column, and whatever the
+        core refuses.
         """
         self.node.check_alive()
+        self._roster()  # a description is an entry of its record
         described = Dictionary.from_bytes(dictionary)
         salt = self.node.core.randomness(SALT_BYTES)
         facts = await self.node.engine.load_dataset(described, paths, encoding, salt)
@@ -231,6 +240,18 @@ class Desk:
             raise NotFound(f"study {study[:16]} is not known here")
         return self.node.core.cases[study]
 
+    def _recipient_case(self, study: str) -> Case:
+        """Raises NotFound, at a member to whom the answer does not go naming those who have it."""
+        case = self._case(study)
+        recipients = case.study.recipients
+        if self.node.name not in recipients:
+            raise NotFound(
+                f"the answer of study {study[:16]} goes to {', '.join(recipients)}; this member is "
+                "no recipient",
+                next=f"Ask {recipients[0]} for the answer and its receipt.",
+            )
+        return case
+
     def state_of(self, study: str) -> str:
         """running, answered, withheld, refused or aborted."""
         if self.node.failure is not None:
@@ -245,7 +266,7 @@ class Desk:
     def result(self, study: str) -> dict[str, Any]:
         """The answer as the interface spells it. Raises NotFound where there is none here."""
         self.node.check_alive()
-        case = self._case(study)
+        case = self._recipient_case(study)
         outcome = self.node.runs.outcomes.get(study)
         if outcome is not None and outcome.answer is not None and case.final:
             return dict(outcome.answer)
@@ -254,9 +275,10 @@ class Desk:
     def receipt(self, study: str) -> bytes:
         """The receipt's bytes. Raises NotFound at a member that is no recipient."""
         self.node.check_alive()
+        case = self._recipient_case(study)
         outcome = self.node.runs.outcomes.get(study)
         if outcome is None or not outcome.receipt:
-            raise NotFound(f"study {study} has no receipt here")
+            raise NotFound(f"study {study} has no receipt here (it is {case.state})")
         return outcome.receipt
 
     def cost(self, study: str) -> dict[str, Any]:

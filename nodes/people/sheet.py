@@ -70,7 +70,9 @@ def _waits_for(core: Core, case: Case, waited: Sequence[str]) -> tuple[str, ...]
         return tuple(name for name in case.study.parties if name not in done)
     if case.state in RUNNING:
         return tuple(name for name in waited if name != core.name)
-    return tuple(name for name in case.study.parties if name not in case.readies)
+    late = tuple(name for name in case.study.parties if name not in case.readies)
+    away = tuple(name for name in late if name != core.name and name not in core.up)
+    return away or late  # the others are ready as soon as those are back
 
 
 def asks_me(core: Core, case: Case) -> bool:

@@ -71,12 +71,6 @@ def _answer(handle: StudyHandle, facts: Mapping[str, Any]) -> dict[str, Any]:
             f"{waits_for(facts)}",
             next=f"p2pmpc study result {short} --wait waits for it.",
         )
-    if not facts["recipient"]:
-        raise NotFound(
-            f"the answer of study {short} goes to {', '.join(facts['recipients'])}; this member is "
-            "no recipient",
-            next=f"Ask {facts['recipients'][0]} for the answer and its receipt.",
-        )
     return handle.node.get(f"/study/{handle.id}/result")
 
 

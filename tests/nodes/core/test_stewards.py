@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from nodes.core.effects import Decided, Emit, PolicySet
-from nodes.people.sheet import asks_me
+from nodes.people.sheet import asks_me, line
 from p2pmpc.errors import BadData, NotFound, Refused, WrongUsage
 from p2pmpc.policy import Policy, Rules
 from p2pmpc.record import TEXT_CHARS_MAX
@@ -47,6 +47,17 @@ def test_what_waits_for_a_steward_is_listed_until_it_is_decided(stage, study):
     assert awaited(stage.cores["north"]) == []
     decide(stage, study)
     assert awaited(core) == []
+
+
+def test_of_members_that_are_not_ready_those_that_are_away_are_waited_for(stage, study):
+    decide(stage, study)
+    core = stage.cores["east"]
+    case = core.cases[study.id]
+    assert case.state in {"agreed", "ready"}
+    late = line(core, case, ())["waits_for"]
+    assert {"north", "south"} <= set(late)
+    core.up.discard("south")
+    assert line(core, case, ())["waits_for"] == ["south"]
 
 
 def test_an_approval_goes_on_record_with_its_reason_and_the_study_begins(stage, study):

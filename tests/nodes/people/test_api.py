@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import time
+from decimal import Decimal
 
 import pytest
 
@@ -17,7 +18,8 @@ from nodes.people.api import (
 )
 from nodes.people.desk import Desk
 from nodes.people.http import Request
-from p2pmpc.errors import BadData, LogError, NotFound, P2pmpcError, WrongUsage
+from p2pmpc.dictionary import Column, Dictionary
+from p2pmpc.errors import LogError, NotFound, P2pmpcError, WrongUsage
 from p2pmpc.identity import check_card
 
 HASH = "00" * 32
@@ -136,20 +138,16 @@ def test_nobody_waits_for_news_longer_than_the_limit(tmp_path, monkeypatch):
     assert time.monotonic() - began < 10
 
 
-def test_a_data_set_that_cannot_be_read_leaves_nothing_behind(tmp_path):
-    from decimal import Decimal
-
-    from p2pmpc.dictionary import Column, Dictionary
-
+def test_before_there_is_a_network_no_data_set_is_taken_and_the_node_lives_on(tmp_path):
     age = Column(name="age", type="integer", minimum=Decimal(0), maximum=Decimal(120))
     described = base64.b64encode(Dictionary(name="lung", unit="person", columns=(age,)).to_bytes())
     path = tmp_path / "lung.csv"
-    path.write_text("age\n50\nold\n")
+    path.write_text("age\n50\n")
     body = {"name": "lung", "paths": [str(path)], "dictionary": described.decode()}
     fault, status = ask(tmp_path, ("POST", "/data", body), ("GET", "/status", {}))
-    assert isinstance(fault, BadData)
-    assert (fault.where["row"], fault.where["column"]) == (3, "age")
-    assert status["datasets"] == []
+    assert isinstance(fault, NotFound)
+    assert "p2pmpc network join" in fault.next
+    assert (status["datasets"], status["failure"]) == ([], None)
 
 
 def test_stop_is_asked_for_and_happens(tmp_path):
