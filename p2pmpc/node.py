@@ -31,11 +31,13 @@ if TYPE_CHECKING:
 
     from p2pmpc.answer import Answer
 
-__all__ = ["PREFIX_MIN", "Line", "Node", "StudyHandle", "connect", "waits_for"]
+__all__ = ["PREFIX_MIN", "QUIET_S_MAX", "Line", "Node", "StudyHandle", "connect", "waits_for"]
 
 ASK_S = 30.0  # the node answers at once; a busy machine may need a moment
 LOAD_S = 3600.0  # reading and checking a large file
 POLL_S = 20.0  # one wait for news; the node allows up to 30
+QUIET_S = 5.0  # without news a reader is told who is waited for, then after twice as long
+QUIET_S_MAX = 600.0
 PREFIX_MIN = 6  # hexadecimal digits of a study's id: fewer meet others by chance
 SOCKET = "control.sock"  # in the node's folder
 
@@ -200,6 +202,24 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Quiet:
+    """Until when a reader hears nothing: ever longer, so that two weeks fill no screen."""
+
+    until: float
+    gap_s: float
+
+    @classmethod
+    def since(cls, now: float) -> Quiet:
+        """Something happened now."""
+        return cls(now + QUIET_S, QUIET_S)
+
+    def longer(self, now: float) -> Quiet:
+        """It was said now that nothing happened."""
+        gap_s = min(2 * self.gap_s, QUIET_S_MAX)
+        return Quiet(now + gap_s, gap_s)
+
+
+@dataclass(frozen=True, slots=True)
 class StudyHandle:
     """One study as this member's node knows it."""
 
@@ -219,21 +239,36 @@ class StudyHandle:
     def wait(self, timeout_s: float, tell: Line | None = None) -> str:
         """Wait until the study has ended here; the state that it ended in.
 
-        tell  is given each line of the story as it comes
+        tell  is given each line of the story as it comes; where nothing happens, ever more rarely
+              who is waited for
         Raises MemberMissing naming who is waited for when `timeout_s` (math.inf: never) is over.
         """
-        deadline, after = time.monotonic() + timeout_s, 0
+        deadline, after, quiet = time.monotonic() + timeout_s, 0, Quiet.since(time.monotonic())
         while True:
-            left = deadline - time.monotonic()
-            found = self._news(after, max(0.0, min(POLL_S, left)))
+            now = time.monotonic()
+            found = self._news(after, max(0.0, min(POLL_S, deadline - now, quiet.until - now)))
             for line in found["events"]:
                 after = max(after, int(line["n"]))
                 if tell is not None:
                     tell(line)
             if found["state"] != "running":
                 return self.state
-            if left <= 0:
+            if found["events"]:
+                quiet = Quiet.since(time.monotonic())
+            elif time.monotonic() >= quiet.until:
+                quiet = quiet.longer(time.monotonic())
+                if tell is not None:
+                    tell({"event": "waiting", "member": "", "text": self._silence()})
+            if now >= deadline:
                 raise self._late(timeout_s)
+
+    def _silence(self) -> str:
+        """What goes on while nothing is heard, and who is waited for."""
+        facts = self.facts()
+        if facts["state"] == "proposed":
+            return f"for {waits_for(facts)} to decide"
+        missing = f", waiting for {waits_for(facts)}" if facts["waits_for"] else ""
+        return f"the study is {facts['state']}{missing}"
 
     def _news(self, after: int, wait_s: float) -> dict[str, Any]:
         path = f"events?after={after}&wait={wait_s:g}"
@@ -353,7 +388,7 @@ def _the_one(start: str, known: Sequence[str]) -> str:
             next="Give more digits of the one that you mean.",
         )
     raise NotFound(
-        f"this node knows no study {start[:16]}",
+        f"this node knows no study {start[:16]!r}",
         next="p2pmpc study list shows those that it knows.",
     )
 

@@ -12,7 +12,7 @@ from p2pmpc.bundle import Bundle, open_bundle
 from p2pmpc.cli.entries import Reader, read_entry
 from p2pmpc.cli.home import node_option
 from p2pmpc.cli.member import is_id, own_node
-from p2pmpc.cli.output import Reply, Table
+from p2pmpc.cli.output import ROWS_SHOWN_MAX, Reply, Table
 from p2pmpc.cli.word import spoken
 from p2pmpc.errors import WrongUsage
 from p2pmpc.folder import read_bytes, write_atomically
@@ -60,10 +60,12 @@ def _shown(bundle: Bundle, study: str | None) -> Reply:
         "entries": entries,
         "receipts": len(bundle.receipts),
     }
-    rows = [[one["time"][:19], one["author"], one["says"]] for one in entries]
+    shown = entries[-ROWS_SHOWN_MAX:]  # a reader asks what happened lately
+    rows = [[one["time"][:19], one["author"], one["says"]] for one in shown]
+    earlier = "" if shown == entries else f"; the last {len(shown)} are shown, --json has all"
     lines = (
         f"{len(entries)} entries of {len(bundle.roster.names)} members, exported by "
-        f"{bundle.exporter}",
+        f"{bundle.exporter}{earlier}",
         Table("", ("time (UTC)", "member", "says"), rows),
         "Times are each member's own clock. p2pmpc log verify FILE checks every signature.",
     )

@@ -12,7 +12,7 @@ from p2pmpc.cli.home import node_option
 from p2pmpc.cli.member import confirm, own_node
 from p2pmpc.cli.output import Reply, Table
 from p2pmpc.cli.word import spoken
-from p2pmpc.errors import NotFound, P2pmpcError, Refused
+from p2pmpc.errors import NotFound, P2pmpcError, Refused, WrongUsage
 from p2pmpc.invitation import Invitation, file_name, read_card, read_invitation
 from p2pmpc.node import Node
 from p2pmpc.roster import Roster
@@ -62,7 +62,11 @@ def _register_found(group: click.Group) -> None:
 
 
 def _others(own: Node, files: Sequence[Path]) -> list[bytes]:
-    """The other members' cards; this node's own may be among the files. Raises Refused."""
+    """The other members' cards; this node's own may be among the files.
+
+    Raises Refused for another card of this name, WrongUsage for one that is given twice: where a
+    person meant two members, the network would be founded without one of them.
+    """
     mine, found = own.card(), []
     for path in files:
         data, card = read_card(path)
@@ -71,6 +75,12 @@ def _others(own: Node, files: Sequence[Path]) -> list[bytes]:
                 f"{path} is another card of {own.name} than this node's",
                 file=str(path),
                 next=f"Leave it out: this node adds its own. No two members are both {own.name}.",
+            )
+        if data in found:
+            raise WrongUsage(
+                f"{path} is the card of {card.name}, which was given already",
+                file=str(path),
+                next="Give each member's card once: who is a member is settled with this.",
             )
         found.append(data)
     return found
@@ -109,7 +119,10 @@ def _check_own_card(own: Node, invitation: Invitation, file: Path) -> None:
         else f"{file} is of a network without {own.name}: its members are {', '.join(names)}"
     )
     raise Refused(
-        said, file=str(file), next=f"Send {own.name}.card to the founder, who founds it again."
+        said,
+        file=str(file),
+        next=f"Send {own.name}.card to the founder. Its members were settled when it was founded: "
+        "for others, found a new one with new nodes (p2pmpc node new).",
     )
 
 

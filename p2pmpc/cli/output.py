@@ -20,7 +20,16 @@ from typing import Any
 
 from p2pmpc.errors import Aborted, P2pmpcError, Refused, RemoteError
 
-__all__ = ["SCHEMA", "Progress", "Reply", "Table", "failed", "perform", "show_reply"]
+__all__ = [
+    "ROWS_SHOWN_MAX",
+    "SCHEMA",
+    "Progress",
+    "Reply",
+    "Table",
+    "failed",
+    "perform",
+    "show_reply",
+]
 
 SCHEMA = "p2pmpc/1"
 ASK_DEBUG = "Run it again with --debug and report the file that it names."

@@ -78,7 +78,8 @@ def _check_passes(own: Node, study: Any) -> None:
 def _proposed(facts: Mapping[str, Any]) -> Iterator[str]:
     short = facts["study"][:SHORT]
     yield f"proposed: {facts['title']!r} as study {short}"
-    yield f"{_meaning(facts)}; it waits for {waits_for(facts)}" + _until(facts)
+    waits = f"; it waits for {waits_for(facts)}{_until(facts)}" if facts["waits_for"] else ""
+    yield _meaning(facts) + waits
     if facts["state"] == "answered":
         yield f"p2pmpc study result {short} shows the answer."
     elif not facts["ended"]:

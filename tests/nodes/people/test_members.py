@@ -15,7 +15,7 @@ from p2pmpc.errors import (
     Refused,
     WrongUsage,
 )
-from p2pmpc.node import PREFIX_MIN, connect
+from p2pmpc.node import PREFIX_MIN, QUIET_S_MAX, Quiet, connect
 
 NAMES = ("north", "south", "west")
 
@@ -39,6 +39,8 @@ def test_outside_a_network_there_are_no_members_and_nothing_can_be_asked(empty_h
     assert north.studies().empty
     with pytest.raises(NotFound, match="no network yet"):
         north.propose(empty_house.study("too early"))
+    with pytest.raises(NotFound, match="no network yet"):
+        north.export_log()
 
 
 def test_members_are_listed_with_what_people_compare_by_voice(house) -> None:
@@ -98,8 +100,11 @@ def test_a_study_waits_for_stewards_and_runs_when_all_have_approved(house) -> No
     assert said == {name: f"{name} has read it" for name in NAMES}
     assert any("has read it" in line for line in handles["west"].story())
     assert handles["west"].wait(60) == "answered"
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match="goes to north; this member is no recipient"):
         handles["west"].answer()
+    with pytest.raises(NotFound, match="goes to north") as caught:
+        _ = handles["west"].receipt
+    assert caught.value.next == "Ask north for the answer and its receipt."
 
 
 def test_one_refusal_ends_a_study_for_all_with_its_reason(house) -> None:
@@ -126,6 +131,26 @@ def test_who_waits_too_long_is_told_whom_for(house) -> None:
     with pytest.raises(NotFound):
         handles["north"].answer()
     handles["south"].refuse("no time for it")
+
+
+def test_who_follows_a_study_is_told_whom_it_waits_for_ever_more_rarely(house, monkeypatch) -> None:
+    handles = house.proposed("ages in silence")
+    monkeypatch.setattr("p2pmpc.node.QUIET_S", 0.1)
+    told = []
+    with pytest.raises(MemberMissing):
+        handles["north"].wait(1.2, told.append)
+    said = [line["text"] for line in told if line["event"] == "waiting"]
+    assert set(said) == {"for north, south, west to decide"}
+    assert 2 <= len(said) <= 4, "after 0.1, 0.3 and 0.7 s"
+    handles["south"].refuse("no time for it")
+
+
+def test_no_silence_is_longer_than_its_limit() -> None:
+    quiet = Quiet.since(0.0)
+    assert quiet.until == quiet.gap_s < 10
+    for _ in range(20):
+        quiet = quiet.longer(0.0)
+    assert quiet.until == quiet.gap_s == QUIET_S_MAX
 
 
 def test_what_was_not_read_is_not_approved(house) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from p2pmpc.cli.commands import run
 from p2pmpc.cli.entry import main
+from p2pmpc.cli.proposal import _proposed
 
 NAMES = ("north", "south", "west")
 
@@ -55,6 +56,10 @@ def test_founding_and_joining(empty_house, say, read) -> None:
     assert "p2pmpc network found" in text
     code, reply = say(empty_house, "north", "data", "list", "--all")
     assert (code, reply["data"]["catalogue"]) == (0, [])
+    # two members were meant where one is given twice: nothing is founded
+    code, reply = say(empty_house, "north", "network", "found", "Twice", cards[1], cards[1])
+    assert (code, "south" in reply["error"]["message"]) == (2, True)
+    assert not (empty_house.folder / "Twice.network").exists()
     # a network without south is not south's to join
     code, _ = say(empty_house, "west", "network", "found", "Two", cards[2], cards[0])
     assert code == 0
@@ -64,6 +69,7 @@ def test_founding_and_joining(empty_house, say, read) -> None:
     # who is in one network founds no other, and leaves no file behind
     code, reply = say(empty_house, "west", "network", "found", "Three", *cards)
     assert code == 2
+    assert "p2pmpc node new" in reply["error"]["next"]
     assert not (empty_house.folder / "Three.network").exists()
     # nobody joins unasked
     code, reply = say(empty_house, "north", "network", "join", "Two.network")
@@ -202,3 +208,35 @@ def test_a_nodes_record_is_one_file_that_is_never_written_over(house, say, capsy
     assert code == 2
     code, reply = say(house, "south", "log", "show", "--study", "no-id")
     assert code == 2
+
+
+def test_of_a_long_record_the_latest_is_shown(house, read, say, monkeypatch) -> None:
+    monkeypatch.setattr("p2pmpc.cli.log.ROWS_SHOWN_MAX", 3)
+    _, reply = say(house, "south", "log", "show")
+    entries = reply["data"]["entries"]
+    assert len(entries) > 3
+    code, text = read(house, "south", "log", "show")
+    assert code == 0
+    assert "the last 3 are shown, --json has all" in text
+    assert " ".join(entries[-1]["says"].split()) in text
+    assert "founding member" not in text
+
+
+@pytest.mark.parametrize(
+    ("state", "waits", "words"),
+    [
+        ("proposed", ["south"], "members decide; it waits for south, until 1970-01-02 00:00 UTC"),
+        ("expired", [], "not all members decided in time; it will not run"),
+    ],
+)
+def test_a_proposal_that_has_ended_waits_for_nobody(state, waits, words) -> None:
+    facts = {
+        "study": "ab" * 32,
+        "title": "T",
+        "state": state,
+        "waits_for": waits,
+        "expires_ms": 86_400_000,
+        "asks_me": False,
+        "ended": None if waits else {"code": 406},
+    }
+    assert list(_proposed(facts))[1] == words
