@@ -96,7 +96,7 @@ def open_bundle(data: bytes) -> Bundle:
     except LogError:
         raise LogError(
             "this is no log bundle, or it was damaged: it cannot be read",
-            next="A rehearsal writes one with --out DIR: DIR/log.bundle.",
+            next="p2pmpc log export writes one; with --out DIR study export and rehearse do.",
         ) from None
     if signed.form != FORM:
         raise LogError(f"this is no file of the form {FORM}")

@@ -36,7 +36,7 @@ from p2pmpc.record import (
 
 __all__ = ["Bundle", "Report", "StudyReport", "main", "make_bundle", "verify_bundle"]
 
-USAGE = "usage: python -m p2pmpc.verify BUNDLE [--json]"
+USAGE = "usage: p2pmpc log verify BUNDLE [--json], or python -m p2pmpc.verify BUNDLE [--json]"
 UNCHECKED_SHOWN_MAX = 20  # lines for a person; the JSON has all
 
 
@@ -293,7 +293,11 @@ def _path(argv: Sequence[str]) -> Path:
 def _read(path: Path) -> bytes:
     try:
         if path.is_dir():
-            raise WrongUsage(f"{path} is a folder", file=str(path), next=USAGE)
+            raise WrongUsage(
+                f"{path} is a folder",
+                file=str(path),
+                next=f"Give the bundle itself, such as {path / 'log.bundle'}.",
+            )
         with path.open("rb") as file:
             return file.read(BUNDLE_BYTES_MAX + 1)
     except (OSError, ValueError) as fault:

@@ -37,6 +37,7 @@ minimum_members = 2
 kinds = ["count"]
 """
 KILLED = "west"
+RENAMED = "wild"  # in every signature; as long as the true name, and in the same place of the order
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,8 @@ def _forgery(ground: Ground) -> Trial:
         lines.append(f"A receipt with {more} for {first} in {unit}: {fault.message}.")
     else:
         raise P2pmpcError("a forged receipt was taken: please report it")
-    forged = encode(receipt).replace(KILLED.encode(), b"East")  # another name in every signature
-    lines.append(f"A receipt in which {KILLED} is called East: {_refused(forged)}.")
+    forged = encode(receipt).replace(KILLED.encode(), RENAMED.encode())
+    lines.append(f"A receipt in which {KILLED} is called {RENAMED}: {_refused(forged)}.")
     changed = bytearray(done.bundle)
     changed[len(changed) // 2] ^= 1
     lines.append("One bit of the record turned, in the middle of the file:")

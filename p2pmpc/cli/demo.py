@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from p2pmpc.cli.answer import cost_line
-from p2pmpc.cli.engine import engine_option
+from p2pmpc.cli.engine import announce, engine_option
 from p2pmpc.cli.output import Reply, Table
 from p2pmpc.cli.rehearse import learns
 from p2pmpc.cli.word import progress, spoken
@@ -56,6 +56,7 @@ def register(root: click.Group) -> None:
         with listening() as stop:
             if trial is not None:
                 return _try(trial, stop, tell)
+            announce(engine, say)
             done = run_demo(out, node_command(engine), stop, tell)
         return Reply("demo", _data(done), list(_lines(done)))
 

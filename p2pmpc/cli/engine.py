@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-__all__ = ["engine_option"]
+from p2pmpc.cli.output import Progress
+
+__all__ = ["announce", "engine_option"]
 
 ENGINES = ("process", "ray")
 
@@ -17,3 +19,9 @@ def engine_option(default: str, help: str) -> Callable[[Callable[..., Any]], Cal
     return click.option(
         "--engine", type=click.Choice(ENGINES), default=default, show_default=True, help=help
     )
+
+
+def announce(engine: str, say: Progress) -> None:
+    """Say what the nodes run on where that takes its time to start."""
+    if engine == "ray":
+        say("engine", "", "each node starts a Ray runtime of its own: most of the wait", 0.0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from p2pmpc.cli.answer import answer_lines, cost_line, withheld
-from p2pmpc.cli.engine import engine_option
+from p2pmpc.cli.engine import announce, engine_option
 from p2pmpc.cli.output import Reply, Table
 from p2pmpc.cli.word import progress, spoken
 from p2pmpc.study import Study, read_study
@@ -92,6 +92,7 @@ def _rehearse(
 
     for who, what in learns(study).items():
         say("learns", who, what, 0.0)
+    announce(engine, say)
     with listening() as stop:
         command = node_command(engine)
         done = rehearse(study, found, describer.describe, rules, out, command, Limits(), stop, tell)

@@ -44,5 +44,8 @@ def test_a_trial_ends_as_it_would_for_anybody(place, trial, exit_code, code, sai
     assert (result.exit, result.error["code"]) == (exit_code, code)
     member = result.error["where"].get("member", "")
     assert said in f"{member}: {result.error['message']}"
-    assert result.reply["data"]["lines"]
+    lines = result.reply["data"]["lines"]
+    assert lines
+    if trial == "forgery":
+        assert "signed" in next(line for line in lines if "is called" in line)
     assert place.left(2.0) == []

@@ -13,6 +13,7 @@ import pytest
 from p2pmpc.cli import entry
 from p2pmpc.cli.answer import answer_lines, withheld
 from p2pmpc.cli.commands import COMING, run
+from p2pmpc.cli.engine import announce
 from p2pmpc.cli.entry import main
 from p2pmpc.cli.output import ROWS_SHOWN_MAX, Progress, Reply, Table, failed, perform, show_reply
 from p2pmpc.errors import Aborted, BadData, Refused, RemoteError, Withheld, error_tree
@@ -311,3 +312,14 @@ def test_a_closed_pipe_is_no_traceback(tmp_path) -> None:
         ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("engine", "said"), [("ray", 1), ("process", 0)])
+def test_where_nodes_start_a_ray_of_their_own_it_is_said(engine, said, capsys) -> None:
+    announce(engine, Progress(silent=False))
+    assert capsys.readouterr().err.count("a Ray runtime of its own") == said
+
+
+def test_a_folder_is_no_bundle_and_the_reply_names_the_file_in_it(tmp_path, capsys) -> None:
+    assert main(["log", "verify", str(tmp_path), "--json"]) == 2
+    assert str(tmp_path / "log.bundle") in reply_of(capsys)["error"]["next"]
