@@ -65,7 +65,8 @@ class House:
     port: int = 0
     opened: int = 0  # Gateways so far, and those since one was ready
     unready: int = 0
-    well: float = 0.0  # when a Gateway last gave a sign of life, by the loop's clock
+    serving: bool = False  # a Gateway was ready, and is not known to have died
+    well: float = 0.0  # when one last began or, having served, died; by the loop's clock
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     numbers: count[int] = field(default_factory=count)
     datasets: dict[str, Any] = field(default_factory=dict)
@@ -131,7 +132,10 @@ class House:
 
     def _lost_gateway(self) -> None:
         """Its data sets go with it: the next one reads them again."""
-        silent_s = asyncio.get_running_loop().time() - self.well
+        now = asyncio.get_running_loop().time()
+        if self.serving:
+            self.serving, self.well = False, now
+        silent_s = now - self.well
         if self.unready >= DEATHS or silent_s > SILENT_S:
             raise LocalError(
                 "the Gateway's process ends again and again before it is ready",
@@ -161,7 +165,7 @@ class House:
             case Listening(port):
                 self.port = port
             case Ready(port):
-                self.unready = 0
+                self.unready, self.serving = 0, True
                 self.ready(port)
             case Make(wanted):
                 missing = max(0, wanted - len(self.idle))
