@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from p2pmpc.errors import LocalError, LogError, NotFound
 
-__all__ = ["RECORD_BYTES_MAX", "private_folder", "read_bytes", "write_atomically"]
+__all__ = ["RECORD_BYTES_MAX", "as_typed", "private_folder", "read_bytes", "write_atomically"]
 
 ROOM_MIN = 64 * 2**20  # bytes free in memory before anything is put there
 RECORD_BYTES_MAX = 256 * 2**20  # a receipt or a log bundle; read whole
@@ -73,6 +74,11 @@ def read_bytes(path: Path, what: str) -> bytes:
     if len(data) > RECORD_BYTES_MAX:
         raise LogError(f"{path} is too long to be {what}", file=str(path))
     return data
+
+
+def as_typed(path: Path) -> str:
+    """The path as a shell takes it, for commands that people copy: quoted where it must be."""
+    return shlex.quote(str(path))
 
 
 def _roomy() -> str | None:

@@ -23,6 +23,7 @@ from p2pmpc.catalogue import Resolved, resolve
 from p2pmpc.client import NodeClient
 from p2pmpc.dictionary import Dictionary, read_dictionary
 from p2pmpc.errors import LocalError, MemberMissing, NotFound, WrongUsage, error_from_json
+from p2pmpc.folder import as_typed
 from p2pmpc.policy import Policy
 from p2pmpc.study import Study, read_study
 
@@ -55,7 +56,7 @@ def connect(home: str | Path) -> Node:
         raise LocalError(
             f"no node is running in {path}",
             file=str(path),
-            next=f"Start it: p2pmpc node start --node {path}",
+            next=f"Start it: p2pmpc node start --node {as_typed(path)}",
         )
     client = NodeClient(socket, "")
     status = client.get("/status", ASK_S)

@@ -14,6 +14,7 @@ import click
 
 from p2pmpc.client import NodeClient
 from p2pmpc.errors import NotFound, WrongUsage
+from p2pmpc.folder import as_typed
 
 if TYPE_CHECKING:
     from nodes.home import Home
@@ -56,6 +57,6 @@ def node_client(node: Path | None) -> NodeClient:
         raise NotFound(
             f"{name} does not run",
             file=str(home.folder),
-            next=f"Start it: p2pmpc node start --node {home.folder}",
+            next=f"Start it: p2pmpc node start --node {as_typed(home.folder)}",
         )
     return NodeClient(home.socket, name)

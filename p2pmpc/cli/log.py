@@ -15,7 +15,7 @@ from p2pmpc.cli.member import is_id, own_node
 from p2pmpc.cli.output import ROWS_SHOWN_MAX, Reply, Table
 from p2pmpc.cli.word import spoken
 from p2pmpc.errors import WrongUsage
-from p2pmpc.folder import read_bytes, write_atomically
+from p2pmpc.folder import as_typed, read_bytes, write_atomically
 
 __all__ = ["register"]
 
@@ -92,7 +92,7 @@ def _register_export(group: click.Group) -> None:
         lines = (
             f"{out} is written: {entries} entries of {len(bundle.roster.names)} members, "
             f"{len(bundle.receipts)} receipts",
-            f"Anybody can check it, offline: p2pmpc log verify {out}",
+            f"Anybody can check it, offline: p2pmpc log verify {as_typed(out)}",
         )
         facts = {"file": str(out), "entries": entries, "receipts": len(bundle.receipts)}
         return Reply("log export", facts, lines)

@@ -13,6 +13,7 @@ from p2pmpc.cli.member import confirm, own_node
 from p2pmpc.cli.output import Reply, Table
 from p2pmpc.cli.word import spoken
 from p2pmpc.errors import NotFound, P2pmpcError, Refused, WrongUsage
+from p2pmpc.folder import as_typed
 from p2pmpc.invitation import Invitation, file_name, read_card, read_invitation
 from p2pmpc.node import Node
 from p2pmpc.roster import Roster
@@ -56,7 +57,8 @@ def _register_found(group: click.Group) -> None:
             f"{len(invitation.cards)} members; {file} is written",
             _roster_table(invitation.roster()),
             COMPARE,
-            f"Then send {file} to {', '.join(others)}; each runs: p2pmpc network join {file}",
+            f"Then send {file} to {', '.join(others)}; each runs: "
+            f"p2pmpc network join {as_typed(file)}",
         )
         return Reply("network found", _facts(invitation.roster(), network, file), lines)
 

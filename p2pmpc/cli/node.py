@@ -17,6 +17,7 @@ from p2pmpc.cli.output import Reply, Table
 from p2pmpc.cli.passphrase import passphrase_options, read_passphrase
 from p2pmpc.cli.word import debugging, progress, spoken
 from p2pmpc.errors import LocalError, WrongUsage, error_from_json
+from p2pmpc.folder import as_typed
 from p2pmpc.settings import Settings
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _made(home: Home) -> Reply:
         f"Its fingerprint: {card.fingerprint}",
         f"Its card, for the other members: {home.card_file}",
         "The passphrase opens the keys; nobody can recover them without it.",
-        f"Next: p2pmpc node start --node {home.folder}",
+        f"Next: p2pmpc node start --node {as_typed(home.folder)}",
     )
     data = {
         "name": card.name,
@@ -181,7 +182,7 @@ def _refuse_second(home: Home, name: str) -> None:
         raise LocalError(
             f"{name} runs already, as process {pid}",
             file=str(home.folder),
-            next=f"p2pmpc node status --node {home.folder} says what it does.",
+            next=f"p2pmpc node status --node {as_typed(home.folder)} says what it does.",
         )
 
 
@@ -193,7 +194,7 @@ def _launch(home: Home, passphrase: bytes, engine: str) -> Reply:
     started = launch(home, passphrase, engine, lambda text: tell("start", name, text, 0.0))
     lines = [
         f"{name} runs as process {started.pid} and listens on port {started.port}",
-        f"p2pmpc node status --node {home.folder} says what it does.",
+        f"p2pmpc node status --node {as_typed(home.folder)} says what it does.",
     ]
     data = {"name": name, "pid": started.pid, "port": started.port, "folder": str(home.folder)}
     details = details_file(home.log_file, os.environ)

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from p2pmpc.errors import LocalError, NotFound, WrongUsage
+from p2pmpc.folder import as_typed
 
 __all__ = ["PASSPHRASE_BYTES_MAX", "passphrase_options", "read_passphrase"]
 
@@ -61,7 +62,7 @@ def _from_file(file: Path) -> bytes:
                 raise LocalError(
                     f"every user of this machine can read the passphrase file {file}",
                     file=str(file),
-                    next=f"Run `chmod 600 {file}`.",
+                    next=f"Run `chmod 600 {as_typed(file)}`.",
                 )
             return opened.read(PASSPHRASE_BYTES_MAX + 2)
     except OSError as fault:
@@ -87,8 +88,12 @@ def _first_line(data: bytes) -> bytes:
 def _ask(*, twice: bool) -> bytes:
     if not sys.stdin.isatty():
         raise WrongUsage("a passphrase is needed, and there is no terminal to ask", next=ADVICE)
-    typed = getpass.getpass("Passphrase: ")
-    if twice and getpass.getpass("The same again: ") != typed:
+    try:
+        typed = getpass.getpass("Passphrase: ")
+        again = getpass.getpass("The same again: ") if twice else typed
+    except EOFError:
+        raise WrongUsage("no passphrase was typed", next=ADVICE) from None
+    if again != typed:
         raise WrongUsage("the two passphrases differ", next="Run the command again.")
     return _checked(typed.encode())
 

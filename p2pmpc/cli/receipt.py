@@ -20,7 +20,7 @@ from p2pmpc.cli.output import Reply
 from p2pmpc.cli.word import spoken
 from p2pmpc.dictionary import Dictionary
 from p2pmpc.errors import LogError, P2pmpcError
-from p2pmpc.folder import read_bytes, write_atomically
+from p2pmpc.folder import as_typed, read_bytes, write_atomically
 from p2pmpc.policy import Policy
 from p2pmpc.study import Study
 
@@ -102,7 +102,10 @@ def _reply(
         *answer_lines(answer),
     ]
     if out is not None:
-        lines += ["", f"{out} is written; p2pmpc study receipt {out} checks it anywhere, offline."]
+        lines += [
+            "",
+            f"{out} is written; p2pmpc study receipt {as_typed(out)} checks it anywhere, offline.",
+        ]
     return Reply("study receipt", data, lines)
 
 

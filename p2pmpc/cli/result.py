@@ -17,7 +17,7 @@ from p2pmpc.cli.output import Reply
 from p2pmpc.cli.proposal import ended_badly
 from p2pmpc.cli.word import spoken
 from p2pmpc.errors import LocalError, NotFound, WrongUsage
-from p2pmpc.folder import write_atomically
+from p2pmpc.folder import as_typed, write_atomically
 from p2pmpc.node import StudyHandle, waits_for
 
 __all__ = ["register"]
@@ -93,7 +93,7 @@ def _register_export(group: click.Group) -> None:
         lines = (
             *written,
             f"{facts['title']!r} is exported.{missing}",
-            f"p2pmpc log verify {out / 'log.bundle'} checks the record on any machine.",
+            f"p2pmpc log verify {as_typed(out / 'log.bundle')} checks the record on any machine.",
         )
         data = {"study": handle.id, "state": facts["state"], "files": written}
         return Reply("study export", data, lines)

@@ -18,7 +18,7 @@ from p2pmpc.cli.rehearse import learns
 from p2pmpc.cli.word import spoken
 from p2pmpc.dictionary import Dictionary, read_dictionary
 from p2pmpc.errors import NotFound, Withheld, WrongUsage
-from p2pmpc.folder import write_atomically
+from p2pmpc.folder import as_typed, write_atomically
 from p2pmpc.policy import REHEARSAL, Policy, read_policy
 from p2pmpc.study import Study, parse_study, read_study
 
@@ -87,7 +87,10 @@ def _register_new(group: click.Group) -> None:
         )
         study = parse_study(text, str(file))
         write_atomically(file, text.encode())
-        lines = (f"{file} is written", f"p2pmpc study check {file} checks it after you edit it.")
+        lines = (
+            f"{file} is written",
+            f"p2pmpc study check {as_typed(file)} checks it after you edit it.",
+        )
         return Reply("study new", {"file": str(file), "study": study.id}, lines)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -119,6 +120,17 @@ def test_a_new_node_has_a_card_and_says_what_to_do_next(tmp_path, secret) -> Non
     assert (again.returncode, reply(again)["error"]["code"]) == (2, 201)
 
 
+def test_the_next_command_can_be_copied_whatever_the_folder_is_called(tmp_path, secret) -> None:
+    folder = tmp_path / "our node; the first"
+    words = ("--name", "south", "--effort", "interactive", "--passphrase-file", secret)
+    done = p2pmpc("node", "new", folder, *words)
+    _, _, command = done.stdout.splitlines()[-1].partition("Next: ")
+    assert shlex.split(command) == ["p2pmpc", "node", "start", "--node", str(folder)]
+    status = p2pmpc("node", "status", "--node", folder)
+    command = next(line for line in status.stderr.splitlines() if line.startswith("Start it: "))
+    assert shlex.split(command)[-1] == str(folder)
+
+
 def test_the_keys_that_are_shown_are_public_and_four(home) -> None:
     done = p2pmpc("keys", "show", "--node", home.folder, "--json")
     shown = reply(done)["data"]["keys"]
@@ -186,6 +198,20 @@ def test_without_a_terminal_a_passphrase_is_not_asked(home) -> None:
     done = p2pmpc("node", "start", "--node", home.folder)
     assert done.returncode == 2
     assert "--passphrase-file" in done.stderr
+
+
+def test_who_types_no_passphrase_is_asked_for_one_and_told_nothing_of_faults(home) -> None:
+    ours, theirs = os.openpty()
+    words = (sys.executable, "-m", "p2pmpc.cli", "node", "start", "--node", str(home.folder))
+    with subprocess.Popen(
+        [*words, "--json"], stdin=theirs, stdout=-1, stderr=-1, start_new_session=True
+    ) as process:
+        assert process.stderr.read(1) == b"P", "it asks"
+        os.write(ours, b"\x04")  # what Ctrl-D types
+        found = json.loads(process.communicate(timeout=30)[0])
+    os.close(ours)
+    os.close(theirs)
+    assert (found["error"]["code"], found["error"]["message"]) == (201, "no passphrase was typed")
 
 
 def test_no_passphrase_is_ever_an_argument_or_in_the_environment(running) -> None:
