@@ -114,11 +114,6 @@ def test_a_word_that_is_coming_is_refused_by_name(place, words) -> None:
     refused(place.run(*words, "--json"), 3, 302, f"p2pmpc {words[0]} {words[1]}")
 
 
-def test_the_ray_engine_is_refused_by_name(place, lung, study) -> None:
-    result = place.run("rehearse", study, *lung.sites(), "--engine", "ray", "--json")
-    refused(result, 3, 302, "ray")
-
-
 # ---- malformed studies, dictionaries, policies ---------------------------------------------------
 
 
