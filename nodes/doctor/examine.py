@@ -34,7 +34,7 @@ from p2pmpc.errors import P2pmpcError
 from p2pmpc.identity import Card, SecretKeys, check_card
 from p2pmpc.settings import Settings
 
-__all__ = ["Running", "examine", "read_running"]
+__all__ = ["Running", "check_data", "examine", "read_running"]
 
 ASK_S = 5.0  # a node that is well answers in milliseconds
 DIAL_S = 5.0  # TCP and TLS on a slow path; all members at once
@@ -85,6 +85,7 @@ def examine(
         *check_modes(read_modes(home)),
         *check_identity(read_identity(home, history.roster, keys, running.card)),
         *check_history(history, home.record_file),
+        *check_data(running.status),
         *check_clock(read_skews(settings.name, history.feeds)),
         *_machine(home, ray or running.ray, running, environment),
         *_sockets(settings, running),
@@ -102,6 +103,18 @@ def _process(running: Running) -> list[Finding]:
     if running.pid is None:
         return [ok("node", "the node does not run; what needs it running is left out")]
     return [ok("node", f"the node runs as process {running.pid}")]
+
+
+def check_data(status: Mapping[str, Any]) -> list[Finding]:
+    """Whether a running node can use what it offers; nothing where none runs, or offers none."""
+    unusable, offered = status.get("data_faults", {}), status.get("datasets", ())
+    if offered and not unusable:
+        return [ok("data", f"what this node offers is as announced: {', '.join(offered)}")]
+    fix = "Put the files back and start the node again, or offer them anew: p2pmpc data add."
+    return [
+        fault("data", f"{name} takes part in no study: {why}", fix)
+        for name, why in sorted(unusable.items())
+    ]
 
 
 def _machine(

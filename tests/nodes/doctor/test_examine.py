@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from nodes.doctor.examine import examine
+from nodes.doctor.examine import check_data, examine
 from nodes.doctor.finding import Finding, faults
 from nodes.home import make_home
 from nodes.store.keys import Effort
@@ -89,3 +89,16 @@ def test_a_finding_as_json_has_four_fields():
         "text": "little room",
         "fix": "free some",
     }
+
+
+def test_a_data_set_that_takes_part_in_no_study_is_a_fault():
+    status = {"datasets": ["labs", "visits"], "data_faults": {}}
+    (found,) = check_data(status)
+    assert (found.check, found.level, "labs, visits" in found.text) == ("data", "ok", True)
+    (found,) = check_data({**status, "data_faults": {"visits": "its rows are not those"}})
+    assert (found.level, found.text) == (
+        "fault",
+        "visits takes part in no study: its rows are not those",
+    )
+    assert "p2pmpc data add" in found.fix
+    assert check_data({}) == []
