@@ -4,6 +4,7 @@ North's kernels are Ray tasks and its rows lie in two processes; south has what 
 run in the order of this file, on the same two nodes.
 """
 
+import contextlib
 import os
 import stat
 import time
@@ -75,10 +76,14 @@ def test_no_actor_was_given_a_key(pair, processes_below):
     """Keys exist in the node process and its Gateway; neither's environment or command has more
     than paths, and Ray's store of constructor arguments has the words of `Berth` alone."""
     for member in pair.members.values():
+        read = 0
         for pid, _ in processes_below(member.pid):
-            words = Path(f"/proc/{pid}/environ").read_bytes().lower()
-            assert b"passphrase" not in words
-            assert b"seed" not in words
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a spare that ended
+                words = Path(f"/proc/{pid}/environ").read_bytes().lower()
+                assert b"passphrase" not in words
+                assert b"seed" not in words
+                read += 1
+        assert read > 3  # Ray's own and the actors
 
 
 @pytest.mark.parametrize("kind", ["Dataset", "Host", "Gateway"])
