@@ -6,8 +6,8 @@ Against    honest-but-curious parties, n - 1 of whom may collude; only values ma
            open on the way.
 Rounds     triples (1 for every 2^20 of them, 2 from three parties up), then one for each level:
            at_least c + 1 + ceil(log2(bits - 1)), is_zero c + ceil(log2 bits), equal_words
-           ceil(log2 length), all_of ceil(log2 of the largest group), either 1; c = carry-save
-           levels: 0, 1, 2, 3, 5 for 2, 3, 4, 5 to 6, 10 parties.
+           ceil(log2 length), all_of ceil(log2 of the largest group), either 1, less_than as
+           at_least of bits + 1; c = carry-save levels: 0, 1, 2, 3, 5 for 2, 3, 4, 5 to 6, 10 parties.
 Bytes      to each peer 16 (from three parties up 16 1/8) a triple and 1/4 a masked pair of bits.
            Triples a value: at_least (n - 2) bits + 3 bits at most, is_zero (n - 2) bits + bits - 1,
            equal_words length - 1.
@@ -25,10 +25,10 @@ import numpy.typing as npt
 from protocols.arithmetic import and_words
 from protocols.kernels.bits import pack, slice_words, unpack, words_for
 from protocols.party import Protocol, Says, Seat
-from protocols.ring import Elements
+from protocols.ring import Elements, Ring
 from protocols.triples import AndTriples, and_triples
 
-__all__ = ["ROUNDS", "all_of", "at_least", "either", "equal_words", "is_zero"]
+__all__ = ["ROUNDS", "all_of", "at_least", "either", "equal_words", "is_zero", "less_than"]
 
 ROUNDS = (
     Says("extend", to="one", size="16 a transfer, at most 2^20 of them"),
@@ -56,9 +56,24 @@ def at_least(seat: Seat, values: Elements, thresholds: Sequence[int], bits: int)
     width = words_for(len(low))
     gates = adder_gates(len(seat.parties), bits) + 3 * bits
     triples = yield from and_triples(seat, 64 * gates * width)
-    x, y = yield from _two_addends(seat, slice_words(low, bits), triples)
+    x, y = yield from two_addends(seat, slice_words(low, bits), triples)
     carry = yield from _carry(seat, x[:-1], y[:-1], triples)
     return _negated(seat, unpack(x[-1] ^ y[-1] ^ carry, len(low)))
+
+
+def less_than(seat: Seat, ring: Ring, x: Elements, y: Elements, bits: int = 63) -> Protocol[Bits]:
+    """Shared bits (m,): whether x < y.
+
+    x, y    (m, words), additively shared
+    bits    declared width of both, 1 to 63: integers in [-2^(bits - 1), 2^(bits - 1)) or both in
+            [0, 2^bits); their difference has one bit more
+    Raises ValueError for other bits.
+    """
+    _check_bits(bits, 1)
+    difference = ring.sub(x, y)
+    nothing = [0] * len(difference)
+    above = yield from at_least(seat, difference, nothing, bits + 1)
+    return _negated(seat, above)
 
 
 def is_zero(seat: Seat, values: Elements, bits: int) -> Protocol[Bits]:
@@ -73,7 +88,7 @@ def is_zero(seat: Seat, values: Elements, bits: int) -> Protocol[Bits]:
     width = words_for(len(low))
     gates = adder_gates(len(seat.parties), bits) + bits
     triples = yield from and_triples(seat, 64 * gates * width)
-    x, y = yield from _two_addends(seat, slice_words(low, bits), triples)
+    x, y = yield from two_addends(seat, slice_words(low, bits), triples)
     return unpack((yield from _conjunction(seat, x ^ y, triples)), len(low))
 
 
@@ -132,7 +147,7 @@ def adder_gates(addends: int, bits: int) -> int:
     return max(0, addends - 2) * bits
 
 
-def _two_addends(seat: Seat, own: Words, triples: AndTriples) -> Protocol[tuple[Words, Words]]:
+def two_addends(seat: Seat, own: Words, triples: AndTriples) -> Protocol[tuple[Words, Words]]:
     """Shares of two numbers whose sum, mod 2^bits, is that of all parties' own numbers."""
     addends = [own if party == seat.me else np.zeros_like(own) for party in seat.parties]
     while len(addends) > 2:

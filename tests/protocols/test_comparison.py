@@ -5,7 +5,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protocols.comparison import BITS_MAX, all_of, at_least, either, equal_words, is_zero
+from protocols.comparison import (
+    BITS_MAX,
+    all_of,
+    at_least,
+    either,
+    equal_words,
+    is_zero,
+    less_than,
+)
 from protocols.party import Trace, play
 from protocols.ring import Ring
 
@@ -111,3 +119,13 @@ def test_a_threshold_takes_the_rounds_that_the_head_states(connected, count, rou
     values = Ring(1).zeros((3,))
     play({p: at_least(s, values, [1, 2, 3], 32) for p, s in connected(count).items()}, trace)
     assert trace.rounds == rounds * count
+
+
+@pytest.mark.parametrize("count", range(2, 11))
+def test_of_two_shared_numbers_the_lesser_is_told(connected, shares, count):
+    ring = Ring(1)
+    pairs = [(0, 0), (0, 1), (1, 0), (-1, 0), (2**62 - 1, -(2**62)), (-(2**62), 2**62 - 1), (7, 7)]
+    x, y = (shares.split(ring, ring.from_ints([p[k] for p in pairs]), count) for k in range(2))
+    seats = connected(count)
+    found = play({p: less_than(s, ring, x[p], y[p]) for p, s in seats.items()})
+    assert shares.join_bits(found).tolist() == [int(a < b) for a, b in pairs]
