@@ -8,6 +8,7 @@ messages.md.
     session   Mail Ack Progress End
     record    Frontier Want Entries ForkNotice
     discovery Address
+    idle      Offer
 """
 
 from __future__ import annotations
@@ -20,15 +21,24 @@ from p2pmpc.address import AddressRecord
 from p2pmpc.codec import decode, digest, encode, parse
 from p2pmpc.errors import P2pmpcError, RemoteError
 from p2pmpc.identity import Bytes32, Name
-from p2pmpc.limits import ENTRIES_BATCH_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX
+from p2pmpc.limits import (
+    ENTRIES_BATCH_MAX,
+    FRAME_BYTES_MAX,
+    MESSAGE_BYTES_MAX,
+    PARTIES_MAX,
+    PARTIES_MIN,
+)
 from p2pmpc.record import SEQ_MAX, Body, ForkProof, SignedEntry
 from p2pmpc.roster import EPOCH_MAX, MEMBERS_MAX
 
 __all__ = [
     "END_TEXT_CHARS_MAX",
     "FRAME_BYTES_MAX",
+    "KINDS_MAX",
+    "KIND_CHARS_MAX",
     "MAIL_BYTES_MAX",
     "MAIL_NAME_CHARS_MAX",
+    "UNITS_MAX",
     "VERSION",
     "Ack",
     "Address",
@@ -40,6 +50,7 @@ __all__ = [
     "Hello",
     "Mail",
     "Message",
+    "Offer",
     "Ping",
     "Pong",
     "Progress",
@@ -59,6 +70,9 @@ END_TEXT_CHARS_MAX = 500  # one sentence for people
 STEP_CHARS_MAX = 200
 NUMBER_MAX = 2**48 - 1  # mails of one session to one receiver
 CODE_MAX = 999
+KINDS_MAX = 64  # of correlations in one offer; a study draws about a dozen
+KIND_CHARS_MAX = 40
+UNITS_MAX = 2**40  # of one kind in one offer; what a node holds is bounded in bytes, far below
 MAIL_BEGINS = b"\x98\x0a"  # eight items, the first the number of Mail; no other message does
 SMALL_BYTES = 8192  # own messages up to here are parsed again before they leave: microseconds
 
@@ -81,6 +95,16 @@ Names: TypeAlias = Annotated[tuple[Name, ...], Meta(max_length=MEMBERS_MAX)]
 Heads: TypeAlias = Annotated[tuple[tuple[Name, Seq, Bytes32], ...], Meta(max_length=MEMBERS_MAX)]
 Records: TypeAlias = Annotated[
     tuple[AddressRecord, ...], Meta(min_length=1, max_length=MEMBERS_MAX)
+]
+Parties: TypeAlias = Annotated[
+    tuple[Name, ...], Meta(min_length=PARTIES_MIN, max_length=PARTIES_MAX)
+]
+Kind: TypeAlias = Annotated[
+    str, Meta(min_length=1, max_length=KIND_CHARS_MAX, pattern=r"\A[a-z0-9/]+\Z")
+]
+Units: TypeAlias = Annotated[int, Meta(ge=1, le=UNITS_MAX)]
+Kinds: TypeAlias = Annotated[
+    tuple[tuple[Kind, Units], ...], Meta(min_length=1, max_length=KINDS_MAX)
 ]
 Batch: TypeAlias = Annotated[
     tuple[tuple[SignedEntry, Body | None], ...], Meta(max_length=ENTRIES_BATCH_MAX)
@@ -200,6 +224,19 @@ class Address(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, 
     records: Records
 
 
+# ---- idle ----------------------------------------------------------------------------------------
+
+
+class Offer(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=40):
+    """While nothing runs: let these members make correlations for studies to come."""
+
+    fill: Bytes32  # drawn by the first of the parties; the others repeat it
+    parties: Parties
+    epoch: Epoch
+    kinds: Kinds  # what is made, and how many units of it
+    key: Bytes32  # the sender's fresh X25519 key, for this fill alone
+
+
 Message: TypeAlias = (
     Hello
     | Refuse
@@ -215,6 +252,7 @@ Message: TypeAlias = (
     | Entries
     | ForkNotice
     | Address
+    | Offer
 )
 
 

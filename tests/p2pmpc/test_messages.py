@@ -12,10 +12,13 @@ from p2pmpc.limits import ENTRIES_BATCH_MAX
 from p2pmpc.messages import (
     END_TEXT_CHARS_MAX,
     FRAME_BYTES_MAX,
+    KIND_CHARS_MAX,
+    KINDS_MAX,
     MAIL_BYTES_MAX,
     MAIL_NAME_CHARS_MAX,
     NUMBER_MAX,
     STEP_CHARS_MAX,
+    UNITS_MAX,
     Ack,
     Address,
     Bye,
@@ -26,6 +29,7 @@ from p2pmpc.messages import (
     Hello,
     Mail,
     Message,
+    Offer,
     Ping,
     Pong,
     Progress,
@@ -64,6 +68,7 @@ ONE_OF_EACH = [
     Entries(((SIGNED, Body(bytes(16), b"content")), (SIGNED, None))),
     ForkNotice(ForkProof(SIGNED, SIGNED)),
     Address((AddressRecord(S, "north", "node.example:7443", 1, 2, bytes(64)),)),
+    Offer(S, ("north", "south"), 0, (("and", 7), ("wire", 1)), H),
 ]
 
 
@@ -114,6 +119,16 @@ ONE_PAST = [
     Entries(((SignedEntry(bytes(ENTRY_BYTES_MAX + 1), bytes(64)), None),)),
     Entries(((SIGNED, Body(bytes(15), b"")),)),
     Entries(((SIGNED, Body(bytes(16), bytes(BODY_CONTENT_BYTES_MAX + 1))),)),
+    Offer(S, ("north",), 0, (("and", 7),), H),
+    Offer(S, tuple("abcdefghijk"), 0, (("and", 7),), H),
+    Offer(S, ("north", "south"), EPOCH_MAX + 1, (("and", 7),), H),
+    Offer(S, ("north", "south"), 0, (), H),
+    Offer(S, ("north", "south"), 0, (("and", 7),) * (KINDS_MAX + 1), H),
+    Offer(S, ("north", "south"), 0, (("a" * (KIND_CHARS_MAX + 1), 7),), H),
+    Offer(S, ("north", "south"), 0, (("a b", 7),), H),
+    Offer(S, ("north", "south"), 0, (("and", 0),), H),
+    Offer(S, ("north", "south"), 0, (("and", UNITS_MAX + 1),), H),
+    Offer(S, ("north", "south"), 0, (("and", 7),), H[:31]),
 ]
 
 
