@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from protocols.kernels import gates
 from protocols.kernels.compiling import compiled
 from protocols.kernels.okvs import compiled_loops
 
@@ -27,6 +28,10 @@ def warm() -> None:
     values, table = np.zeros((2, 1), np.uint64), np.zeros((6, 1), np.uint64)
     loops.fill(order, (positions, dense), values, table, 4)
     loops.decode(positions, dense, table, 4)
+    row = np.zeros((1, 1), np.uint64)
+    gates.compiled_loops().cut(np.zeros(1, np.uint64), row)
+    said = np.zeros((2, 1), np.uint64)
+    gates.compiled_loops().settle((said, said), row, (row, row), (row, row), np.uint64(0), row)
 
 
 if __name__ == "__main__":
