@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/bash
 SCRATCH := build/wheel-check
 
-.PHONY: help env lock demo test test-slow check format lint types house wheel bench clean
+.PHONY: help env lock demo test test-slow check format lint types house wheel bench bench-peers clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,12 +61,24 @@ wheel: env  ## build the wheel without a network, install it elsewhere, use it
 bench: env  ## measured figures of this machine
 	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
+PEERS := build/peers/venv
+$(PEERS)/.made: tests/benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+bench-peers: env $(PEERS)/.made  ## ours beside CHEETAH and MPyC, in an environment of their own
+	$(BIN)/python tests/benchmarks/bench_peers.py --scale 1
+
 lock: env  ## write the locked requirements anew from pyproject.toml, with hashes
 	$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes \
 	  --no-header --no-emit-index-url --quiet --output-file requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --extra node --constraint requirements.txt \
 	  --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet \
 	  --output-file k8s/requirements.txt
+	$(BIN)/uv pip compile tests/benchmarks/peers/requirements.in --python-version 3.11 \
+	  --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet \
+	  --output-file tests/benchmarks/peers/requirements.txt
 
 clean:  ## what builds and tests leave
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,81 @@
+"""What the engine is measured at: operations on shares, each checked in the run that is timed.
+
+Every party draws the same clear numbers from a fixed seed and keeps its own share of them, so that
+an input moves outside of what is timed. A result is opened by the product's own opening after the
+clock has stopped, and every party holds it against NumPy.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from measuring import coins
+
+from protocols.arithmetic import multiply, open_bits, open_ring
+from protocols.comparison import less_than
+from protocols.ring import Ring
+
+RING = Ring(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One operation at one size, at one party. All three take a seat and give a protocol.
+
+    stock   fills what `run` draws on, untimed; None where the operation has no needs declared
+    run     what is timed
+    error   opens the result of `run` and gives the largest absolute error
+    """
+
+    run: Callable[[Any], Any]
+    error: Callable[[Any, Any], Any]
+    needs: Callable[[Any], Any] | None = None
+
+
+def numbers(seed, items, bound):
+    """The same integers at every party, from -bound to bound - 1."""
+    return np.random.default_rng(seed).integers(-bound, bound, items)
+
+
+def own_share(seat, values, label):
+    """This party's additive share (items, 1) of numbers that all know; the last has the rest."""
+    whole = RING.from_ints(values)
+    shares = [RING.random(coins(label, party), values.shape) for party in seat.parties[:-1]]
+    if seat.me != seat.parties[-1]:
+        return shares[seat.index]
+    return RING.sub(whole, RING.sum(np.stack(shares)))
+
+
+def ring_error(expected):
+    def error(seat, result):
+        opened = yield from open_ring(seat, RING, result)
+        return int(np.abs(opened[..., 0].view(np.int64) - expected).max())
+
+    return error
+
+
+def bits_error(expected):
+    def error(seat, result):
+        opened = yield from open_bits(seat, result)
+        return int(np.abs(opened.astype(np.int64) - expected).max())
+
+    return error
+
+
+def multiplying(seat, items):
+    x, y = numbers(1, items, 1000), numbers(2, items, 1000)
+    mine = own_share(seat, x, "x"), own_share(seat, y, "y")
+    return Work(lambda at: multiply(at, RING, *mine), ring_error(x * y))
+
+
+def comparing(seat, items):
+    x, y = numbers(1, items, 10**6), numbers(2, items, 10**6)
+    mine = own_share(seat, x, "x"), own_share(seat, y, "y")
+    return Work(lambda at: less_than(at, RING, *mine), bits_error(x < y))
+
+
+OPERATIONS = {
+    "multiply": multiplying,
+    "less_than": comparing,
+}
