@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from protocols.kernels import gates
+from protocols.kernels import gates, prime
 from protocols.kernels.compiling import compiled
 from protocols.kernels.okvs import compiled_loops
 
@@ -28,6 +28,7 @@ def warm() -> None:
     values, table = np.zeros((2, 1), np.uint64), np.zeros((6, 1), np.uint64)
     loops.fill(order, (positions, dense), values, table, 4)
     loops.decode(positions, dense, table, 4)
+    prime.compiled_loop()(*np.zeros((3, 1), np.uint64))
     row = np.zeros((1, 1), np.uint64)
     gates.compiled_loops().cut(np.zeros(1, np.uint64), row)
     said = np.zeros((2, 1), np.uint64)
