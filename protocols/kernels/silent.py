@@ -1,0 +1,435 @@
+"""The local halves of silent OT: correlated GGM trees, and the code that compresses their leaves.
+
+A correlated tree of depth d has 2^d leaves whose xor is the sender's secret D. Children of a node x
+are H(x) and H(x) xor x with H(x) = AES_k(s(x)) xor s(x), s(a, b) = (a xor b, a); so the xor of a
+whole level is D at every level. Who holds, at each level, the sum of the side where its path does
+not go, knows all leaves but the one at its place, and that one as the xor of the others: the
+sender's leaf xor D (Guo, Yang, Wang, Zhang, Xie, Liu, Zhao, "Half-tree", EUROCRYPT 2023, figures 3
+and 4). Bit 0 of D is one; it carries the noise: 0 at the sender, at the receiver 1 where the place
+is. Leaves of all trees lie interleaved: leaf x of tree b stands at x * trees + b.
+
+The code is expand-accumulate (Boyle, Couteau, Gilboa, Ishai, Kohl, Resch, Scholl, CRYPTO 2022): the
+running xor over all positions, then for each output row the xor of `weight` of them, one drawn
+uniformly from each of as many regions of equal size. The draws are AES-CTR under a fixed public
+key. Four regions at a time are read, so that the reads stay in a core's cache.
+
+Every function gives the same bytes compiled or not: `Loops` holds the steps that differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from protocols.kernels import aes
+from protocols.kernels.bits import slice_words, unpack
+from protocols.kernels.registry import register
+
+__all__ = [
+    "Code",
+    "Loops",
+    "compress",
+    "compress_portable",
+    "graft",
+    "graft_portable",
+    "plant",
+    "plant_portable",
+    "receive",
+    "receive_bits",
+    "receive_bits_portable",
+    "receive_portable",
+    "send",
+    "send_bits",
+    "send_bits_portable",
+    "send_portable",
+]
+
+Octets = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.uint64]
+Sender = tuple[Words, Words]
+REGIONS_ABREAST = 4  # one word of keystream holds the draws of four regions
+REGION_BITS_MAX = 16
+ROWS_A_STEP = 1 << 13  # rows whose draws and hashes stay in the cache
+NODES_A_STEP = 1 << 14  # 256 KiB of nodes
+LOW = np.uint64(1)
+ALL_BUT_LOW = np.uint64(0xFFFFFFFFFFFFFFFE)
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Public sizes of an expansion. Raises ValueError for sizes that do not fit each other.
+
+    weight       regions, and positions that a row takes: a multiple of four
+    region_bits  a region has 2^region_bits positions, at most 2^16
+    trees        each 2^depth leaves, all of them one position: one noisy place a tree
+    row_bits     2^row_bits output rows
+    """
+
+    weight: int
+    region_bits: int
+    trees: int
+    depth: int
+    row_bits: int
+
+    def __post_init__(self) -> None:
+        if self.weight < REGIONS_ABREAST or self.weight % REGIONS_ABREAST:
+            raise ValueError(f"a row takes a multiple of four positions, not {self.weight}")
+        if not 1 <= self.region_bits <= REGION_BITS_MAX:
+            raise ValueError(f"a region has 2 to 2^16 positions, not 2^{self.region_bits}")
+        if self.trees < 1 or self.depth < 2 or self.trees << self.depth != self.positions:
+            raise ValueError("the leaves of all trees must be as many as the positions")
+        if self.row_bits < 1 or not self.base < self.rows < self.positions:
+            raise ValueError("rows must be fewer than positions and more than an expansion uses")
+
+    @property
+    def positions(self) -> int:
+        """Leaves of all trees together."""
+        return self.weight << self.region_bits
+
+    @property
+    def rows(self) -> int:
+        """Correlations that come out."""
+        return 1 << self.row_bits
+
+    @property
+    def base(self) -> int:
+        """Correlations that an expansion uses up."""
+        return self.trees * self.depth
+
+    @property
+    def fresh(self) -> int:
+        """Correlations that an expansion yields beyond those that the next one uses up."""
+        return self.rows - self.base
+
+    def key(self) -> Octets:
+        """(16,): the public key of the draws, the same for all who use this code."""
+        text = (
+            f"p2pmpc silent code 1: {self.weight} {self.region_bits} {self.trees} {self.depth}"
+            f" {self.row_bits}"
+        )
+        return np.frombuffer(hashlib.sha256(text.encode()).digest()[:16], np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Loops:
+    """The steps of which there is a compiled version: see `protocols.kernels.silent_loops`."""
+
+    turn: Callable[[Words, Words], None]
+    halve: Callable[[Words, Words, Words, Words], None]
+    mend: Callable[[Words, int, Words, Words, Words], None]
+    accumulate: Callable[[Words], None]
+    gather: Callable[[Words, Words, Words], None]
+    slice_low: Callable[[Words, Words], None]
+    move: Callable[[Words, Words, Words, Words], None]
+    hash_rows: Callable[[Words, Octets], Words]
+    expand: Callable[[Octets, int, int], Octets]
+
+
+# ---- trees ---------------------------------------------------------------------------------------
+
+
+def plant(delta: Words, roots: Words, base: Words, key: Octets) -> tuple[Words, Words]:
+    """The sender: its message (depth, trees, 2) and its accumulated leaves (positions, 2).
+
+    delta  (2,), bit 0 set;  roots (trees, 2): coins;  key (16,): public, for this expansion
+    base   (depth, trees, 2): the sender's ends of as many correlations
+    """
+    return _plant(_compiled(), delta, roots, base, key)
+
+
+def plant_portable(delta: Words, roots: Words, base: Words, key: Octets) -> tuple[Words, Words]:
+    """The twin of `plant` that compiles nothing."""
+    return _plant(PORTABLE, delta, roots, base, key)
+
+
+def _plant(
+    loops: Loops, delta: Words, roots: Words, base: Words, key: Octets
+) -> tuple[Words, Words]:
+    depth, trees = base.shape[:2]
+    nodes = np.empty((1 << depth, trees, 2), dtype=np.uint64)
+    nodes[0], nodes[1] = roots, roots ^ delta
+    message = base.copy()
+    message[0] ^= roots
+    for level in range(1, depth):
+        message[level] ^= _grow(loops, nodes, 1 << level, key, None)
+    rows = nodes.reshape(-1, 2)
+    rows[:, 0] &= ALL_BUT_LOW
+    loops.accumulate(rows)
+    return message, rows
+
+
+def graft(base: Words, message: Words, key: Octets) -> Words:
+    """The receiver: its accumulated leaves (positions, 2).
+
+    base     (depth, trees, 2): the receiver's ends; bit 0 of a row is 1 xor a bit of the place
+    message  (depth, trees, 2): the sender's
+    """
+    return _graft(_compiled(), base, message, key)
+
+
+def graft_portable(base: Words, message: Words, key: Octets) -> Words:
+    """The twin of `graft` that compiles nothing."""
+    return _graft(PORTABLE, base, message, key)
+
+
+def _graft(loops: Loops, base: Words, message: Words, key: Octets) -> Words:
+    depth, trees = base.shape[:2]
+    sides = base[:, :, 0] & LOW  # the side of which the sum is known
+    known = base ^ message
+    nodes = np.zeros((1 << depth, trees, 2), dtype=np.uint64)
+    places = sides[0] ^ LOW
+    onto, beside, total = np.zeros_like(known[0]), known[0], known[0]
+    blank = _hashed(loops, np.zeros((1, 2), np.uint64), key)  # both children of an unknown node
+    for level in range(1, depth):
+        left = _grow(loops, nodes, 1 << level, key, (places, onto, beside))
+        mask = np.uint64(0) - sides[level][:, None]
+        sibling = known[level] ^ left ^ blank ^ (total & mask)
+        total = total ^ sibling
+        places = (places << LOW) | (sides[level] ^ LOW)
+        onto, beside = np.broadcast_to(blank, sibling.shape), blank ^ sibling
+    rows = nodes.reshape(-1, 2)
+    onto = onto ^ total
+    onto[:, 0] |= LOW
+    beside[:, 0] &= ALL_BUT_LOW
+    rows[:, 0] &= ALL_BUT_LOW
+    for first, last in _steps(len(nodes), nodes.shape[1]):
+        loops.mend(nodes[first:last], first, places, onto, beside)
+    loops.accumulate(rows)
+    return rows
+
+
+def _grow(
+    loops: Loops,
+    nodes: Words,
+    count: int,
+    key: Octets,
+    missing: tuple[Words, Words, Words] | None,
+) -> Words:
+    """The first `count` nodes of each tree to twice as many, in place; the xor of left children."""
+    left = np.zeros(nodes.shape[1:], dtype=np.uint64)
+    for first, last in reversed(_steps(count, nodes.shape[1])):
+        parents = nodes[first:last].copy()
+        if missing is not None:
+            loops.mend(parents, first, *missing)
+        hashed = _hashed(loops, parents.reshape(-1, 2), key).reshape(parents.shape)
+        loops.halve(parents, hashed, nodes[2 * first : 2 * last], left)
+    return left
+
+
+def _steps(count: int, trees: int) -> list[tuple[int, int]]:
+    size = max(1, NODES_A_STEP // trees)
+    return [(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _hashed(loops: Loops, rows: Words, key: Octets) -> Words:
+    turned = np.empty_like(rows)
+    loops.turn(rows, turned)
+    return loops.hash_rows(turned, key)
+
+
+# ---- code ----------------------------------------------------------------------------------------
+
+
+def compress(positions: Words, code: Code, start: int, stop: int) -> Words:
+    """Output rows start to stop, (stop - start, 2), of accumulated leaves; both are even."""
+    return _compress(_compiled(), positions, code, start, stop)
+
+
+def compress_portable(positions: Words, code: Code, start: int, stop: int) -> Words:
+    """The twin of `compress` that compiles nothing."""
+    return _compress(PORTABLE, positions, code, start, stop)
+
+
+def _compress(loops: Loops, positions: Words, code: Code, start: int, stop: int) -> Words:
+    regions = positions.reshape(code.weight, -1, 2)
+    key = code.key().reshape(1, -1)
+    out = np.zeros((stop - start, 2), dtype=np.uint64)
+    for group in range(code.weight // REGIONS_ABREAST):
+        part = regions[REGIONS_ABREAST * group : REGIONS_ABREAST * (group + 1)]
+        for first in range(start, stop, ROWS_A_STEP):
+            last = min(first + ROWS_A_STEP, stop)
+            counter = (group * code.rows + first) // 2
+            stream = loops.expand(key, counter, (last - first) // 2)
+            picks = stream.reshape(-1).view("<u8").astype(np.uint64, copy=False)
+            loops.gather(part, picks, out[first - start : last - start])
+    return out
+
+
+# ---- strings -------------------------------------------------------------------------------------
+
+
+def receive(rows: Words, choices: Words, hash_keys: Octets, words: int) -> tuple[Words, Words]:
+    """The receiver: its message (n / 64,) and its chosen strings (n, words).
+
+    rows     (n, 2): its ends of correlations, n a multiple of 64
+    choices  (n / 64,) words of packed bits
+    """
+    return _receive(_compiled(), rows, choices), _strings(_compiled(), rows, hash_keys, words)
+
+
+def receive_portable(
+    rows: Words, choices: Words, hash_keys: Octets, words: int
+) -> tuple[Words, Words]:
+    """The twin of `receive` that compiles nothing."""
+    return _receive(PORTABLE, rows, choices), _strings(PORTABLE, rows, hash_keys, words)
+
+
+def receive_bits(rows: Words, choices: Words, hash_keys: Octets, width: int) -> tuple[Words, Words]:
+    """As `receive`, and of each string the low `width` bits: (width, n / 64) packed words."""
+    return _receive(_compiled(), rows, choices), _low_bits(_compiled(), rows, hash_keys, width)
+
+
+def receive_bits_portable(
+    rows: Words, choices: Words, hash_keys: Octets, width: int
+) -> tuple[Words, Words]:
+    """The twin of `receive_bits` that compiles nothing."""
+    return _receive(PORTABLE, rows, choices), _low_bits(PORTABLE, rows, hash_keys, width)
+
+
+def send(sender: Sender, flips: Words, hash_keys: Octets, words: int) -> tuple[Words, Words]:
+    """The sender: both strings of each transfer, (n, words) each.
+
+    sender  its ends of correlations (n, 2) and its secret (2,)
+    flips   (n / 64,): the receiver's message
+    """
+    return _send(_compiled(), _strings, sender, flips, hash_keys, words)
+
+
+def send_portable(
+    sender: Sender, flips: Words, hash_keys: Octets, words: int
+) -> tuple[Words, Words]:
+    """The twin of `send` that compiles nothing."""
+    return _send(PORTABLE, _strings, sender, flips, hash_keys, words)
+
+
+def send_bits(sender: Sender, flips: Words, hash_keys: Octets, width: int) -> tuple[Words, Words]:
+    """As `send`, and of each string the low `width` bits: (width, n / 64) packed words."""
+    return _send(_compiled(), _low_bits, sender, flips, hash_keys, width)
+
+
+def send_bits_portable(
+    sender: Sender, flips: Words, hash_keys: Octets, width: int
+) -> tuple[Words, Words]:
+    """The twin of `send_bits` that compiles nothing."""
+    return _send(PORTABLE, _low_bits, sender, flips, hash_keys, width)
+
+
+def _receive(loops: Loops, rows: Words, choices: Words) -> Words:
+    flips = np.empty((1, len(choices)), dtype=np.uint64)
+    loops.slice_low(rows, flips)
+    return flips[0] ^ choices
+
+
+def _send(
+    loops: Loops,
+    kept: Callable[[Loops, Words, Octets, int], Words],
+    sender: Sender,
+    flips: Words,
+    hash_keys: Octets,
+    size: int,
+) -> tuple[Words, Words]:
+    rows, delta = sender
+    zeros = np.empty_like(rows)
+    loops.move(rows, delta, flips, zeros)
+    return kept(loops, zeros, hash_keys, size), kept(loops, zeros ^ delta, hash_keys, size)
+
+
+def _strings(loops: Loops, rows: Words, hash_keys: Octets, words: int) -> Words:
+    out = np.empty((len(rows), words), dtype=np.uint64)
+    for first in range(0, len(rows), ROWS_A_STEP):
+        part = rows[first : first + ROWS_A_STEP]
+        for block, key in enumerate(hash_keys):
+            made = out[first : first + ROWS_A_STEP, 2 * block : 2 * block + 2]
+            made[:] = loops.hash_rows(part, key)[:, : made.shape[1]]
+    return out
+
+
+def _low_bits(loops: Loops, rows: Words, hash_keys: Octets, width: int) -> Words:
+    out = np.empty((width, len(rows) // 64), dtype=np.uint64)
+    for first in range(0, len(rows), ROWS_A_STEP):
+        part = rows[first : first + ROWS_A_STEP]
+        hashed = loops.hash_rows(part, hash_keys[0])
+        loops.slice_low(hashed, out[:, first // 64 : (first + len(part)) // 64])
+    return out
+
+
+# ---- steps ---------------------------------------------------------------------------------------
+
+
+def _turn(rows: Words, out: Words) -> None:
+    np.bitwise_xor(rows[:, 0], rows[:, 1], out=out[:, 0])
+    out[:, 1] = rows[:, 0]
+
+
+def _halve(parents: Words, hashed: Words, out: Words, left: Words) -> None:
+    out[0::2] = hashed
+    np.bitwise_xor(hashed, parents, out=out[1::2])
+    left ^= np.bitwise_xor.reduce(hashed, axis=0)
+
+
+def _mend(nodes: Words, first: int, places: Words, onto: Words, beside: Words) -> None:
+    away = np.arange(first, first + len(nodes), dtype=np.uint64)[:, None] ^ places
+    for distance, change in ((0, onto), (1, beside)):
+        mask = np.uint64(0) - (away == np.uint64(distance)).astype(np.uint64)
+        nodes ^= mask[:, :, None] & change
+
+
+def _accumulate(rows: Words) -> None:
+    np.bitwise_xor.accumulate(rows, axis=0, out=rows)
+
+
+def _gather(regions: Words, picks: Words, out: Words) -> None:
+    mask = np.uint64(regions.shape[1] - 1)
+    for number, region in enumerate(regions):
+        out ^= region[(picks >> np.uint64(16 * number)) & mask]
+
+
+def _slice_low(rows: Words, out: Words) -> None:
+    out[:] = slice_words(rows[:, 0], len(out))
+
+
+def _move(rows: Words, delta: Words, flips: Words, out: Words) -> None:
+    masks = np.uint64(0) - unpack(flips, len(rows)).astype(np.uint64)
+    np.bitwise_xor(rows, masks[:, None] & delta, out=out)
+
+
+PORTABLE = Loops(
+    _turn,
+    _halve,
+    _mend,
+    _accumulate,
+    _gather,
+    _slice_low,
+    _move,
+    aes.hash_rows_portable,
+    aes.expand_portable,
+)
+
+
+def _compiled() -> Loops:
+    from protocols.kernels import silent_loops as loops
+
+    return Loops(
+        loops.turn,
+        loops.halve,
+        loops.mend,
+        loops.accumulate,
+        loops.gather,
+        loops.slice_low,
+        loops.move,
+        aes.hash_rows,
+        aes.expand,
+    )
+
+
+register("silent.plant", plant, plant_portable, "one leaf")
+register("silent.graft", graft, graft_portable, "one leaf")
+register("silent.compress", compress, compress_portable, "one correlation")
+register("silent.receive", receive, receive_portable, "one OT")
+register("silent.receive_bits", receive_bits, receive_bits_portable, "one OT")
+register("silent.send", send, send_portable, "one OT")
+register("silent.send_bits", send_bits, send_bits_portable, "one OT")
