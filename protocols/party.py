@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,9 @@ import numpy.typing as npt
 from protocols.abort import Suspected
 from protocols.kernels.registry import run_kernel
 from protocols.randomness import Randomness
+
+if TYPE_CHECKING:
+    from protocols.stock import Stock
 
 __all__ = [
     "ALL",
@@ -56,6 +59,7 @@ Value: TypeAlias = npt.NDArray[Any]
 T = TypeVar("T")
 
 ALL, ONE = "all", "one"  # a message goes to every other party of the group, or to one
+EXTENSIONS = ("softspoken", "silent")
 DTYPES = ("uint8", "uint32", "uint64")  # what a message may carry
 
 
@@ -132,6 +136,12 @@ class Seat:
     rand     this party's private coins
     pair     for each peer, coins that both hold (and nobody else)
     wires    for each peer, the base correlations made by `oblivious_transfer.connect`; empty before
+    depth    of the trees that `connect` makes, public and the same at all parties: 4, or 8 on thin
+             links, where a random OT then costs half the bytes and more work
+    extension  what stretches base OTs, public and the same at all parties: "softspoken", or
+             "silent" (`protocols.silent`), which says hardly anything and assumes more
+    stock    correlations to draw from, made before; a fork has none, because parties may run
+             protocols that go together in different orders (`Stock.allot` gives each its own)
     """
 
     me: Party
@@ -139,10 +149,15 @@ class Seat:
     rand: Randomness
     pair: Mapping[Party, Randomness]
     wires: Mapping[Party, Any] = field(default_factory=dict)
+    depth: int = 4
+    extension: str = "softspoken"
+    stock: Stock | None = None
 
     def __post_init__(self) -> None:
         if self.me not in self.parties or tuple(sorted(set(self.parties))) != self.parties:
             raise ValueError("parties must be sorted, distinct and include this party")
+        if self.extension not in EXTENSIONS:
+            raise ValueError(f"OT extensions are {EXTENSIONS}, not {self.extension!r}")
 
     @property
     def peers(self) -> Parties:
@@ -155,16 +170,22 @@ class Seat:
         return self.parties.index(self.me)
 
     def fork(self, label: str) -> Seat:
-        """The same seat with coins and wires of its own for one labelled use."""
+        """The same seat with coins and wires of its own for one labelled use, and no stock."""
         return replace(
             self,
             rand=self.rand.fork(label),
             pair={peer: coins.fork(label) for peer, coins in sorted(self.pair.items())},
             wires={peer: wire.fork(label) for peer, wire in sorted(self.wires.items())},
+            stock=None,
         )
 
+    def using(self, stock: Stock) -> Seat:
+        """The same seat with correlations to draw from. Raises Foreign for another's stock."""
+        stock.check(self.me, self.parties, stock.epoch)
+        return replace(self, stock=stock)
+
     def among(self, parties: Parties) -> Seat:
-        """The same seat in a subgroup; keep the coins of its peers only."""
+        """The same seat in a subgroup, without stock; keep the coins of its peers only."""
         group = tuple(sorted(parties))
         return Seat(
             self.me,
@@ -172,6 +193,8 @@ class Seat:
             self.rand,
             {peer: coins for peer, coins in self.pair.items() if peer in group},
             {peer: wire for peer, wire in self.wires.items() if peer in group},
+            self.depth,
+            self.extension,
         )
 
 

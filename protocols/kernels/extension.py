@@ -1,116 +1,174 @@
-"""The local halves of IKNP OT extension, and the hash that turns correlated rows into strings.
+"""The local halves of SoftSpoken OT extension, and the hash that makes strings of rows.
 
-Columns are AES-128-CTR keystreams of the base keys; rows are their transposition. The hash is
-H_k(x) = AES_k(x) xor x with a public key k for each session, pair of parties, use and block of
-output: correlation robust when AES with distinct keys stands for independent permutations (Guo,
-Katz, Wang, Yu, "Efficient and secure multiparty computation from fixed-key block ciphers", S&P
-2020, section 4), which is what IKNP needs against honest-but-curious parties.
+The 128 bits of the sender's secret fall into trees of `depth` bits (4 or 8). The receiver knows all
+2^depth leaves of each tree; the sender all but the one at its bits of the secret, and numbers them
+by distance from it (`protocols.kernels.tree`). A leaf's AES-128-CTR keystream is r. Folding leaves
+gives, for bit j of a leaf's number x or y,
+
+    receiver    u = xor of all r_x,     v_j = xor of the r_x with bit j of x
+    sender                              w_j = xor of the r_y with bit j of y = v_j xor D_j u
+
+since y = x xor D and every leaf but x = D is known (Roy, "SoftSpokenOT", CRYPTO 2022, figure 7).
+With u xor choices said for each tree, the sender turns w_j into v_j xor D_j choices: the rows of
+the transposed columns are t at the receiver and q = t xor choice D at the sender, as in every OT
+extension since Ishai, Kilian, Nissim, Petrank (CRYPTO 2003). Leaf y = 0, unknown, is in no w_j.
+
+The hash is H_k(x) = AES_k(x) xor x with a public key k for each session, pair of parties, use and
+block of output: see `protocols.kernels.aes`. Correlation robustness is what honest-but-curious
+parties need of it.
+
+Messages are uint64 (counters, trees, 2): 128 transfers a counter of AES, 128 / depth trees, so that
+a call can be cut between any two counters. Many transfers take `protocols.kernels.extension_loops`,
+which leaves the cache with the results only; few take NumPy. The bytes are the same.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from protocols.kernels.bits import transpose, transpose_portable
+from protocols.kernels import aes
+from protocols.kernels.bits import slice_words, transpose_portable
 from protocols.kernels.registry import register
 
-__all__ = ["ROW_BITS", "receive", "receive_portable", "send", "send_portable"]
+__all__ = [
+    "COUNTER_BITS",
+    "DEPTHS",
+    "ROW_BITS",
+    "receive",
+    "receive_bits",
+    "receive_bits_portable",
+    "receive_portable",
+    "send",
+    "send_bits",
+    "send_bits_portable",
+    "send_portable",
+]
 
 Octets = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
+Sender = tuple[Octets, Words]
 ROW_BITS = 128  # base OTs of one direction, and bits of a correlated row
-AES_BYTES = 16
-ROWS_IN_CACHE = 1 << 13  # 128 KiB of rows, hashed before they leave the cache
+COUNTER_BITS = 128  # transfers that one AES block of each leaf covers
+DEPTHS = (4, 8)  # bits of the secret a tree: more mean fewer bytes and more work
+STREAM_BLOCKS = 1 << 15  # keystream that the twins hold at a time, in blocks of AES
 
 
-def columns(keys: Octets, start: int, width: int) -> Words:
-    """(m, width) words of keystream, one AES key of (m, 16) a row, from counter block `start`."""
-    zeros = bytes(8 * width)
-    counter = modes.CTR(start.to_bytes(AES_BYTES, "big"))
-    flat = np.empty(len(keys) * width + 2, dtype="<u8")  # the cipher wants a block to spare
-    for row, key in enumerate(keys):
-        target = flat[row * width : (row + 1) * width + 2]
-        stream = Cipher(algorithms.AES(key.tobytes()), counter).encryptor()
-        stream.update_into(zeros, target.data.cast("B"))
-    return flat[:-2].reshape(len(keys), width).astype(np.uint64, copy=False)
-
-
-def strings(rows: Words, hash_keys: Octets, words: int) -> Words:
-    """(n, words) words of H of each correlated row (n, 2), two words a hash key."""
-    out = np.empty((len(rows), words), dtype=np.uint64)
-    plain = np.ascontiguousarray(rows).astype("<u8", copy=False)
-    hashed = np.empty(2 * ROWS_IN_CACHE + 2, dtype="<u8")  # the cipher wants a block to spare
-    ciphers = [
-        Cipher(algorithms.AES(key.tobytes()), modes.ECB()).encryptor()  # noqa: S305  a permutation
-        for key in hash_keys
-    ]
-    for start in range(0, len(rows), ROWS_IN_CACHE):
-        part = plain[start : start + ROWS_IN_CACHE]
-        for block, cipher in enumerate(ciphers):
-            cipher.update_into(part.data.cast("B"), hashed.data.cast("B"))
-            whole = hashed[: 2 * len(part)].reshape(-1, 2)
-            take = min(2, words - 2 * block)
-            target = out[start : start + len(part), 2 * block : 2 * block + take]
-            np.bitwise_xor(whole[:, :take], part[:, :take], out=target)
-    return out
-
-
-def receive(
-    keys: Octets, choices: Words, start: int, hash_keys: Octets, words: int
-) -> tuple[Words, Words]:
-    """The receiver: its message u (128, width) and its chosen strings (64 width, words).
-
-    keys (2, 128, 16): both base keys of each column; choices (width,) words of packed bits
-    """
-    zero, message = _receiver_columns(keys, choices, start)
-    return message, strings(transpose(zero), hash_keys, words)
+# ---- strings -------------------------------------------------------------------------------------
 
 
 def receive_portable(
-    keys: Octets, choices: Words, start: int, hash_keys: Octets, words: int
+    leaves: Octets, choices: Words, start: int, hash_keys: Octets, words: int
 ) -> tuple[Words, Words]:
-    """The twin of `receive` that compiles nothing."""
-    zero, message = _receiver_columns(keys, choices, start)
-    return message, strings(transpose_portable(zero), hash_keys, words)
+    """The receiver: its message (counters, trees, 2), its chosen strings (128 counters, words).
 
-
-def _receiver_columns(keys: Octets, choices: Words, start: int) -> tuple[Words, Words]:
-    zero, message = (columns(half, start, len(choices)) for half in keys)
-    message ^= zero
-    message ^= choices
-    return zero, message
-
-
-def send(
-    keys: tuple[Octets, Words], message: Words, start: int, hash_keys: Octets, words: int
-) -> tuple[Words, Words]:
-    """The sender: both strings of each OT, (64 width, words) each.
-
-    keys     the base keys (128, 16) that the secret, (2,) words of 128 bits, chose; and the secret
-    message  (128, width): the receiver's u
+    leaves     (trees, 2^depth, 16): all of each tree, for this use
+    choices    (2 counters,) words of packed bits
+    start      the first AES counter
+    hash_keys  (ceil(words / 2), 16)
     """
-    rows = transpose(_sender_columns(keys, message, start))
-    return strings(rows, hash_keys, words), strings(rows ^ keys[1], hash_keys, words)
+    rows, message = _received(leaves, choices, start)
+    return message, _strings(rows, hash_keys, words)
 
 
 def send_portable(
-    keys: tuple[Octets, Words], message: Words, start: int, hash_keys: Octets, words: int
+    keys: Sender, message: Words, start: int, hash_keys: Octets, words: int
 ) -> tuple[Words, Words]:
-    """The twin of `send` that compiles nothing."""
-    rows = transpose_portable(_sender_columns(keys, message, start))
-    return strings(rows, hash_keys, words), strings(rows ^ keys[1], hash_keys, words)
+    """The sender: both strings of each OT, (128 counters, words) each.
+
+    keys     the leaves (trees, 2^depth, 16) by distance, and the secret, (2,) words
+    message  (counters, trees, 2): the receiver's
+    """
+    rows = _sent(keys, message, start)
+    return _strings(rows, hash_keys, words), _strings(rows ^ keys[1], hash_keys, words)
 
 
-def _sender_columns(keys: tuple[Octets, Words], message: Words, start: int) -> Words:
-    base, secret = keys
+def receive_bits_portable(
+    leaves: Octets, choices: Words, start: int, hash_keys: Octets, width: int
+) -> tuple[Words, Words]:
+    """As `receive`, and of each string the low `width` bits: (width, 2 counters) packed words."""
+    rows, message = _received(leaves, choices, start)
+    return message, _low_bits(rows, hash_keys, width)
+
+
+def send_bits_portable(
+    keys: Sender, message: Words, start: int, hash_keys: Octets, width: int
+) -> tuple[Words, Words]:
+    """As `send`, and of each string the low `width` bits: (width, 2 counters) packed words."""
+    rows = _sent(keys, message, start)
+    return _low_bits(rows, hash_keys, width), _low_bits(rows ^ keys[1], hash_keys, width)
+
+
+def _strings(rows: Words, hash_keys: Octets, words: int) -> Words:
+    out = np.empty((len(rows), words), dtype=np.uint64)
+    for block, key in enumerate(hash_keys):
+        take = min(2, words - 2 * block)
+        out[:, 2 * block : 2 * block + take] = aes.hash_rows_portable(rows, key)[:, :take]
+    return out
+
+
+def _low_bits(rows: Words, hash_keys: Octets, width: int) -> Words:
+    return slice_words(aes.hash_rows_portable(rows, hash_keys[0])[:, 0], width)
+
+
+# ---- columns -------------------------------------------------------------------------------------
+
+
+def _received(leaves: Octets, choices: Words, start: int) -> tuple[Words, Words]:
+    """Rows t (128 counters, 2) and the message."""
+    counters = len(choices) // 2
+    columns, shared = _folded(leaves, start, counters)
+    message = np.ascontiguousarray((shared ^ choices).reshape(-1, counters, 2).swapaxes(0, 1))
+    return transpose_portable(columns), message
+
+
+def _sent(keys: Sender, message: Words, start: int) -> Words:
+    """Rows q (128 counters, 2)."""
+    leaves, secret = keys
+    counters, trees = message.shape[:2]
+    columns, _ = _folded(leaves, start, counters)
+    said = message.swapaxes(0, 1).reshape(trees, 1, 2 * counters)
+    masks = bit_masks(secret).reshape(trees, -1, 1)
+    return transpose_portable(columns ^ (masks & said).reshape(columns.shape))
+
+
+def bit_masks(secret: Words) -> Words:
+    """(128,) words, all ones where the secret's bit is 1."""
     bits = (secret[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
-    masks = np.uint64(0) - bits.reshape(ROW_BITS, 1)
-    made = columns(base, start, message.shape[1])
-    made ^= message & masks
-    return made
+    return (np.uint64(0) - bits).reshape(ROW_BITS)
 
 
+def _folded(leaves: Octets, start: int, counters: int) -> tuple[Words, Words]:
+    """Columns (128, 2 counters) and what each tree's leaves make together (trees, 2 counters)."""
+    trees, width = leaves.shape[:2]
+    columns = np.empty((trees, ROW_BITS // trees, 2 * counters), dtype=np.uint64)
+    shared = np.empty((trees, 2 * counters), dtype=np.uint64)
+    step = max(1, STREAM_BLOCKS // (trees * width))
+    for first in range(0, counters, step):
+        blocks = min(step, counters - first)
+        part = slice(2 * first, 2 * (first + blocks))
+        stream = aes.expand_portable(leaves.reshape(-1, 16), start + first, blocks)
+        streams = stream.reshape(-1).view("<u8").reshape(trees, width, -1)
+        _fold(streams.astype(np.uint64, copy=False), columns[:, :, part], shared[:, part])
+    return columns.reshape(ROW_BITS, -1), shared
+
+
+def _fold(streams: Words, columns: Words, shared: Words) -> None:
+    """Column j is the xor of the streams of all leaves whose number has bit j."""
+    trees = len(streams)
+    for j in range(columns.shape[1]):
+        left, right = (streams.reshape(trees, -1, 2, streams.shape[-1])[:, :, b] for b in (0, 1))
+        np.bitwise_xor.reduce(right, axis=1, out=columns[:, j])
+        streams = left ^ right
+    shared[:] = streams[:, 0]
+
+
+# ---- which version -------------------------------------------------------------------------------
+
+
+receive, receive_bits = receive_portable, receive_bits_portable
+send, send_bits = send_portable, send_bits_portable
 register("extension.receive", receive, receive_portable, "one OT")
 register("extension.send", send, send_portable, "one OT")
+register("extension.receive_bits", receive_bits, receive_bits_portable, "one OT")
+register("extension.send_bits", send_bits, send_bits_portable, "one OT")

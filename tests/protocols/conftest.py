@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from protocols.oblivious_transfer import BaseKeys, Wire, connect
+from protocols.oblivious_transfer import Trees, Wire, connect
 from protocols.party import Seat, play
 from protocols.randomness import Randomness
 
@@ -106,17 +106,21 @@ def dealt():
     return dealt_wires
 
 
+@pytest.fixture(name="lacking")
+def lacking_fixture():
+    """lacking(whole, secret): trees (t, 2^depth, 2) as the sender holds them."""
+    return lacking
+
+
 def dealt_wires(seats):
-    """Base keys as `connect` would make them, dealt from each party's own coins."""
+    """Trees as `connect` would make them, dealt from each party's own coins."""
     parties = tuple(sorted(seats))
-    secret = {(p, q): seats[p].rand.bits((128,)) for p in parties for q in parties if p != q}
-    pairs = {
-        (p, q): np.frombuffer(seats[p].rand.bytes(2 * 128 * 32), np.uint8).reshape(2, 128, 32)
-        for p in parties
-        for q in parties
-        if p != q
+    pairs = [(p, q) for p in parties for q in parties if p != q]
+    secret = {(p, q): seats[p].rand.bits((128,)) for p, q in pairs}
+    whole = {
+        (p, q): seats[p].rand.words((128 // seats[p].depth, 1 << seats[p].depth, 2))
+        for p, q in pairs
     }
-    rows = np.arange(128)
     return {
         me: replace(
             seat,
@@ -124,10 +128,10 @@ def dealt_wires(seats):
                 peer: Wire(
                     me,
                     peer,
-                    BaseKeys(
+                    Trees(
                         secret[me, peer],
-                        pairs[peer, me][secret[me, peer], rows],
-                        pairs[me, peer],
+                        whole[me, peer],
+                        lacking(whole[peer, me], secret[me, peer]),
                     ),
                     bytes(32),
                 )
@@ -136,3 +140,12 @@ def dealt_wires(seats):
         )
         for me, seat in seats.items()
     }
+
+
+def lacking(whole, secret):
+    """These trees as the sender holds them: by distance from its secret, leaf 0 unknown."""
+    trees, leaves, _ = whole.shape
+    place = secret.reshape(trees, -1) @ (1 << np.arange(128 // trees))
+    found = whole[np.arange(trees)[:, None], place[:, None] ^ np.arange(leaves)].copy()
+    found[:, 0] = 0
+    return found

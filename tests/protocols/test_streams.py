@@ -17,7 +17,7 @@ import pytest
 from protocols.arithmetic import and_bits
 from protocols.disclosure.threshold import Thresholds
 from protocols.joint import JointInputs, JointPlan, joint
-from protocols.kernels import extension
+from protocols.kernels.registry import KERNELS
 from protocols.linkage.cohort import Holding, LinkPlan
 from protocols.masked_sum import zero_share
 from protocols.party import play
@@ -72,21 +72,27 @@ def purpose_of(frame):
 
 @pytest.fixture
 def watch(monkeypatch):
-    found, read, columns = Watch(), Randomness.bytes, extension.columns
+    found, read = Watch(), Randomness.bytes
 
     def reading(coins, count):
         found.bytes(coins, coins._key, count)
         return read(coins, count)
 
-    def column(keys, start, width):
-        frame = sys._getframe(1)
-        role = (frame if "columns" in frame.f_code.co_name else frame.f_back).f_code.co_name
-        for key in keys:
-            found.columns[role, key.tobytes()].append((start, start + width // 2))
-        return columns(keys, start, width)
+    def expanding(kernel):
+        def run(keys, said, start, *others):
+            receives = "receive" in kernel.name
+            leaves = keys if receives else keys[0][:, 1:]
+            counters = len(said) // 2 if receives else len(said)
+            role = "receive" if receives else "send"
+            for leaf in leaves.reshape(-1, 16):
+                found.columns[role, leaf.tobytes()].append((start, start + counters))
+            return kernel.run(keys, said, start, *others)
+
+        return run
 
     monkeypatch.setattr(Randomness, "bytes", reading)
-    monkeypatch.setattr(extension, "columns", column)
+    for name in [name for name in KERNELS if name.startswith("extension.")]:
+        monkeypatch.setitem(KERNELS, name, replace(KERNELS[name], run=expanding(KERNELS[name])))
     return found
 
 
@@ -141,7 +147,7 @@ def test_every_stream_of_a_linked_study_has_one_purpose(seats, watch):
     assert watch.faults() == []
     assert len(watch.read) > 100
     assert len({purpose for uses in watch.read.values() for (purpose, _), *_ in uses.values()}) > 12
-    assert len(watch.columns) > 128 * 50
+    assert len(watch.columns) > 480 * 50
 
 
 def test_the_watch_finds_coins_and_columns_that_are_used_twice(connected, seats, watch):
@@ -153,7 +159,7 @@ def test_the_watch_finds_coins_and_columns_that_are_used_twice(connected, seats,
     }
     for table in (once, again):
         play({p: and_bits(s, bits, bits) for p, s in table.items()})
-    assert {role for role, *_ in watch.faults()} == {"_receiver_columns", "_sender_columns"}
+    assert {role for role, *_ in watch.faults()} == {"receive", "send"}
     for _ in range(3):
         zero_share(seats(2, "alike")["a"], Ring(1), (3,))
     assert [len(fault) for fault in watch.faults() if isinstance(fault, list)] == [3]

@@ -17,9 +17,9 @@ from protocols.arithmetic import and_bits, bits_to_ring, cross_sums, multiply, s
 from protocols.commitment import commit_then_open, share_commitment
 from protocols.comparison import at_least, equal_words, is_zero
 from protocols.echo import Transcript
-from protocols.kernels.bits import pack
+from protocols.kernels.bits import pack, slice_words
 from protocols.kernels.curve import choose, offer, unlock
-from protocols.kernels.extension import receive, send
+from protocols.kernels.extension import receive, receive_bits, send, send_bits
 from protocols.masked_sum import pooled_sum
 from protocols.oblivious_transfer import connect
 from protocols.party import Trace, play
@@ -70,16 +70,35 @@ def base_case(case):
     }
 
 
+def lacking(whole, secret):
+    trees, leaves, _ = whole.shape
+    place = secret.reshape(trees, -1) @ (1 << np.arange(128 // trees))
+    found = whole[np.arange(trees)[:, None], place[:, None] ^ np.arange(leaves)].copy()
+    found[:, 0] = 0
+    return found
+
+
 def extension_case(case):
     coins = Randomness(bytes.fromhex(case["coins"]))
-    pairs = np.frombuffer(coins.bytes(4096), np.uint8).reshape(2, 128, 16)
-    secret, choices = coins.bits((128,)), coins.bits((128,))
-    words, start = case["words"], case["start"]
+    depth, words, start = case["depth"], case["words"], case["start"]
+    whole = coins.words((128 // depth, 1 << depth, 2))
+    secret, choices = coins.bits((128,)), coins.bits((case["transfers"],))
+    own, others = (
+        leaves.astype("<u8").view(np.uint8).reshape(128 // depth, -1, 16)
+        for leaves in (whole, lacking(whole, secret))
+    )
     hash_keys = np.frombuffer(coins.bytes(16 * -(-words // 2)), np.uint8).reshape(-1, 16)
-    message, chosen = receive(pairs, pack(choices), start, hash_keys, words)
-    keys = (pairs[secret, np.arange(128)], pack(secret))
+    message, chosen = receive(own, pack(choices), start, hash_keys, words)
+    keys = (others, pack(secret))
     zeros, ones = send(keys, message, start, hash_keys, words)
     assert np.array_equal(chosen, np.where(choices[:, None] == 1, ones, zeros))
+    low, lower = (
+        receive_bits(own, pack(choices), start, hash_keys, 5),
+        send_bits(keys, message, start, hash_keys, 5),
+    )
+    assert np.array_equal(low[0], message)
+    for bits, strings in zip((low[1], *lower), (chosen, zeros, ones), strict=True):
+        assert np.array_equal(bits, slice_words(strings[:, 0], 5))
     return {
         name: hashlib.sha256(value.astype("<u8").tobytes()).hexdigest()
         for name, value in (("message", message), ("zeros", zeros), ("ones", ones))

@@ -12,7 +12,6 @@ import protocols.comparison
 import protocols.permutation
 from protocols.kernels.bits import pack, slice_words, transpose, transpose_portable, unpack
 from protocols.kernels.curve import choose, offer, unlock, valid_points
-from protocols.kernels.extension import receive, receive_portable, send, send_portable
 from protocols.kernels.registry import KERNELS
 from protocols.kernels.words import LIMB_ROWS_MAX, multiply_high, sum_with_carry
 
@@ -58,23 +57,6 @@ def test_a_sum_that_could_lose_a_carry_is_refused():
     endless = np.broadcast_to(np.zeros((1, 1), np.uint64), (LIMB_ROWS_MAX + 1, 1))
     with pytest.raises(ValueError, match="lose a carry"):
         sum_with_carry(endless, 0)
-
-
-@pytest.mark.parametrize("string_words", [1, 2, 3, 5])
-def test_extension_gives_the_receiver_the_string_that_it_chose(string_words):
-    rng = np.random.default_rng(string_words)
-    pairs = rng.integers(0, 256, (2, 128, 16)).astype(np.uint8)
-    secret, choices = rng.integers(0, 2, 128), rng.integers(0, 2, 256).astype(np.uint8)
-    hash_keys = rng.integers(0, 256, (-(-string_words // 2), 16)).astype(np.uint8)
-    message, chosen = receive(pairs, pack(choices), 3, hash_keys, string_words)
-    keys = (pairs[secret, np.arange(128)], pack(secret.astype(np.uint8)))
-    zeros, ones = send(keys, message, 3, hash_keys, string_words)
-    assert np.array_equal(chosen, np.where(choices[:, None] == 1, ones, zeros))
-    assert not np.any(chosen == np.where(choices[:, None] == 1, zeros, ones))
-    portable = receive_portable(pairs, pack(choices), 3, hash_keys, string_words)
-    assert [x.tobytes() for x in portable] == [message.tobytes(), chosen.tobytes()]
-    portable = send_portable(keys, message, 3, hash_keys, string_words)
-    assert [x.tobytes() for x in portable] == [zeros.tobytes(), ones.tobytes()]
 
 
 def test_base_transfers_give_the_key_that_was_chosen():
