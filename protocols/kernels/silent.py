@@ -10,14 +10,16 @@ is. Leaves of all trees lie interleaved: leaf x of tree b stands at x * trees + 
 
 The code is expand-accumulate (Boyle, Couteau, Gilboa, Ishai, Kohl, Resch, Scholl, CRYPTO 2022): the
 running xor over all positions, then for each output row the xor of `weight` of them, one drawn
-uniformly from each of as many regions of equal size. The draws are AES-CTR under a fixed public
-key. Four regions at a time are read, so that the reads stay in a core's cache.
+uniformly from each of as many regions of equal size. The draws are AES_k(x) xor x of the number of
+two rows and of four regions, under a fixed public key k. Four regions at a time are read, so that
+the reads stay in a core's cache.
 
 Every function gives the same bytes compiled or not: `Loops` holds the steps that differ.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,10 +53,10 @@ __all__ = [
 Octets = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 Sender = tuple[Words, Words]
-REGIONS_ABREAST = 4  # one word of keystream holds the draws of four regions
+REGIONS_ABREAST = 4  # one word holds a row's draws of four regions
 REGION_BITS_MAX = 16
-ROWS_A_STEP = 1 << 13  # rows whose draws and hashes stay in the cache
-NODES_A_STEP = 1 << 14  # 256 KiB of nodes
+ROWS_A_STEP = 1 << 14  # rows whose hashes stay in the cache
+NODES_A_STEP = 1 << 13  # 128 KiB of nodes
 LOW = np.uint64(1)
 ALL_BUT_LOW = np.uint64(0xFFFFFFFFFFFFFFFE)
 
@@ -118,15 +120,13 @@ class Code:
 class Loops:
     """The steps of which there is a compiled version: see `protocols.kernels.silent_loops`."""
 
-    turn: Callable[[Words, Words], None]
-    halve: Callable[[Words, Words, Words, Words], None]
+    grow: Callable[[Octets, Words, Words, Words], None]
     mend: Callable[[Words, int, Words, Words, Words], None]
     accumulate: Callable[[Words], None]
-    gather: Callable[[Words, Words, Words], None]
+    compress: Callable[[Octets, Words, int, int, Words], None]
     slice_low: Callable[[Words, Words], None]
     move: Callable[[Words, Words, Words, Words], None]
     hash_rows: Callable[[Words, Octets], Words]
-    expand: Callable[[Octets, int, int], Octets]
 
 
 # ---- trees ---------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def _plant(
     message = base.copy()
     message[0] ^= roots
     for level in range(1, depth):
-        message[level] ^= _grow(loops, nodes, 1 << level, key, None)
+        message[level] ^= _level(loops, nodes, 1 << level, key, None)
     rows = nodes.reshape(-1, 2)
     rows[:, 0] &= ALL_BUT_LOW
     loops.accumulate(rows)
@@ -183,9 +183,11 @@ def _graft(loops: Loops, base: Words, message: Words, key: Octets) -> Words:
     nodes = np.zeros((1 << depth, trees, 2), dtype=np.uint64)
     places = sides[0] ^ LOW
     onto, beside, total = np.zeros_like(known[0]), known[0], known[0]
-    blank = _hashed(loops, np.zeros((1, 2), np.uint64), key)  # both children of an unknown node
+    blank = aes.hash_rows_portable(
+        np.zeros((1, 2), np.uint64), key
+    )  # both children of an unknown node
     for level in range(1, depth):
-        left = _grow(loops, nodes, 1 << level, key, (places, onto, beside))
+        left = _level(loops, nodes, 1 << level, key, (places, onto, beside))
         mask = np.uint64(0) - sides[level][:, None]
         sibling = known[level] ^ left ^ blank ^ (total & mask)
         total = total ^ sibling
@@ -202,7 +204,7 @@ def _graft(loops: Loops, base: Words, message: Words, key: Octets) -> Words:
     return rows
 
 
-def _grow(
+def _level(
     loops: Loops,
     nodes: Words,
     count: int,
@@ -215,20 +217,13 @@ def _grow(
         parents = nodes[first:last].copy()
         if missing is not None:
             loops.mend(parents, first, *missing)
-        hashed = _hashed(loops, parents.reshape(-1, 2), key).reshape(parents.shape)
-        loops.halve(parents, hashed, nodes[2 * first : 2 * last], left)
+        loops.grow(key, parents, nodes[2 * first : 2 * last], left)
     return left
 
 
 def _steps(count: int, trees: int) -> list[tuple[int, int]]:
     size = max(1, NODES_A_STEP // trees)
     return [(start, min(start + size, count)) for start in range(0, count, size)]
-
-
-def _hashed(loops: Loops, rows: Words, key: Octets) -> Words:
-    turned = np.empty_like(rows)
-    loops.turn(rows, turned)
-    return loops.hash_rows(turned, key)
 
 
 # ---- code ----------------------------------------------------------------------------------------
@@ -246,16 +241,10 @@ def compress_portable(positions: Words, code: Code, start: int, stop: int) -> Wo
 
 def _compress(loops: Loops, positions: Words, code: Code, start: int, stop: int) -> Words:
     regions = positions.reshape(code.weight, -1, 2)
-    key = code.key().reshape(1, -1)
     out = np.zeros((stop - start, 2), dtype=np.uint64)
     for group in range(code.weight // REGIONS_ABREAST):
         part = regions[REGIONS_ABREAST * group : REGIONS_ABREAST * (group + 1)]
-        for first in range(start, stop, ROWS_A_STEP):
-            last = min(first + ROWS_A_STEP, stop)
-            counter = (group * code.rows + first) // 2
-            stream = loops.expand(key, counter, (last - first) // 2)
-            picks = stream.reshape(-1).view("<u8").astype(np.uint64, copy=False)
-            loops.gather(part, picks, out[first - start : last - start])
+        loops.compress(code.key(), part, group, start, out)
     return out
 
 
@@ -321,7 +310,8 @@ def send_bits_portable(
 def _receive(loops: Loops, rows: Words, choices: Words) -> Words:
     flips = np.empty((1, len(choices)), dtype=np.uint64)
     loops.slice_low(rows, flips)
-    return flips[0] ^ choices
+    flips[0] ^= choices
+    return flips.reshape(-1)
 
 
 def _send(
@@ -360,12 +350,9 @@ def _low_bits(loops: Loops, rows: Words, hash_keys: Octets, width: int) -> Words
 # ---- steps ---------------------------------------------------------------------------------------
 
 
-def _turn(rows: Words, out: Words) -> None:
-    np.bitwise_xor(rows[:, 0], rows[:, 1], out=out[:, 0])
-    out[:, 1] = rows[:, 0]
-
-
-def _halve(parents: Words, hashed: Words, out: Words, left: Words) -> None:
+def _grow(key: Octets, parents: Words, out: Words, left: Words) -> None:
+    turned = np.stack([parents[:, :, 0] ^ parents[:, :, 1], parents[:, :, 0]], axis=2)
+    hashed = aes.hash_rows_portable(turned.reshape(-1, 2), key).reshape(parents.shape)
     out[0::2] = hashed
     np.bitwise_xor(hashed, parents, out=out[1::2])
     left ^= np.bitwise_xor.reduce(hashed, axis=0)
@@ -382,7 +369,10 @@ def _accumulate(rows: Words) -> None:
     np.bitwise_xor.accumulate(rows, axis=0, out=rows)
 
 
-def _gather(regions: Words, picks: Words, out: Words) -> None:
+def _draw_and_xor(key: Octets, regions: Words, group: int, first: int, out: Words) -> None:
+    numbers = np.full((len(out) // 2, 2), group, dtype=np.uint64)
+    numbers[:, 0] = np.arange(first // 2, (first + len(out)) // 2, dtype=np.uint64)
+    picks = aes.hash_rows_portable(numbers, key).reshape(-1)
     mask = np.uint64(regions.shape[1] - 1)
     for number, region in enumerate(regions):
         out ^= region[(picks >> np.uint64(16 * number)) & mask]
@@ -398,32 +388,33 @@ def _move(rows: Words, delta: Words, flips: Words, out: Words) -> None:
 
 
 PORTABLE = Loops(
-    _turn,
-    _halve,
-    _mend,
-    _accumulate,
-    _gather,
-    _slice_low,
-    _move,
-    aes.hash_rows_portable,
-    aes.expand_portable,
+    _grow, _mend, _accumulate, _draw_and_xor, _slice_low, _move, aes.hash_rows_portable
 )
 
 
+@functools.cache
 def _compiled() -> Loops:
+    """The loops for this machine: those of `PORTABLE` where it has no AES or no compiler."""
+    name = aes.host_versions()[0]
+    if name == "portable":
+        return PORTABLE
     from protocols.kernels import silent_loops as loops
 
+    wide = aes.lanes(name)
+
+    def grow(key: Octets, parents: Words, out: Words, left: Words) -> None:
+        loops.grow(wide, _schedule(key), parents, out, left)
+
+    def compress(key: Octets, regions: Words, group: int, first: int, out: Words) -> None:
+        loops.compress(wide, _schedule(key), regions, group, first, out)
+
     return Loops(
-        loops.turn,
-        loops.halve,
-        loops.mend,
-        loops.accumulate,
-        loops.gather,
-        loops.slice_low,
-        loops.move,
-        aes.hash_rows,
-        aes.expand,
+        grow, loops.mend, loops.accumulate, compress, loops.slice_low, loops.move, aes.hash_rows
     )
+
+
+def _schedule(key: Octets) -> Octets:
+    return aes.schedules(key.reshape(1, -1))
 
 
 register("silent.plant", plant, plant_portable, "one leaf")

@@ -1,7 +1,9 @@
-"""The loops of silent OT, written so that they also run as plain Python.
+"""The loops of silent OT, compiled.
 
-Only `protocols.kernels.silent` imports this module, and late: it compiles. No branch and no index
-depends on a node, a place or a row: places pick by masks. Indices of `gather` are a public code's.
+Only `protocols.kernels.silent` imports this module, and late: it needs the compiler and a processor
+with AES instructions. A loop's first argument `lanes` is as in `protocols.kernels.aes_loops`. No
+branch and no index depends on a node, a place or a row: places pick by masks. What `compress` picks
+is a public code's.
 """
 
 from __future__ import annotations
@@ -9,27 +11,34 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from protocols.kernels.aes_loops import hash_loop
 from protocols.kernels.compiling import compile_loop
 
-__all__ = ["accumulate", "gather", "halve", "mend", "move", "slice_low", "turn"]
+__all__ = ["accumulate", "compress", "grow", "mend", "move", "slice_low"]
 
 Words = npt.NDArray[np.uint64]
+Octets = npt.NDArray[np.uint8]
+Lanes = tuple[int, ...]
+HASHED = 32  # rows that the hash takes at a time
+PAIRS_A_STEP = 1 << 11  # two output rows each, drawn before they are gathered: 32 KiB
 
 
-def _turn(rows: Words, out: Words) -> None:
-    """Sigma of each row (n, 2): the halves' xor, then the first half."""
-    for i in range(rows.shape[0]):
-        left = rows[i, 0]
-        out[i, 0] = left ^ rows[i, 1]
-        out[i, 1] = left
-
-
-def _halve(parents: Words, hashed: Words, out: Words, left: Words) -> None:
+def _grow(lanes: Lanes, schedule: Octets, parents: Words, out: Words, left: Words) -> None:
     """Children (2m, trees, 2) of m nodes of each tree; `left` takes up the even ones' xor."""
+    trees = parents.shape[1]
+    rows = -(-parents.shape[0] * trees // HASHED) * HASHED
+    turned = np.zeros((rows, 2), dtype=np.uint64)
+    hashed = np.empty((rows, 2), dtype=np.uint64)
     for i in range(parents.shape[0]):
-        for tree in range(parents.shape[1]):
+        for tree in range(trees):
+            first = parents[i, tree, 0]
+            turned[i * trees + tree, 0] = first ^ parents[i, tree, 1]
+            turned[i * trees + tree, 1] = first
+    hash_loop(lanes, turned, schedule, hashed)
+    for i in range(parents.shape[0]):
+        for tree in range(trees):
             for half in range(2):
-                value = hashed[i, tree, half]
+                value = hashed[i * trees + tree, half]
                 out[2 * i, tree, half] = value
                 out[2 * i + 1, tree, half] = value ^ parents[i, tree, half]
                 left[tree, half] ^= value
@@ -58,20 +67,30 @@ def _accumulate(rows: Words) -> None:
         rows[i, 1] = second
 
 
-def _gather(regions: Words, picks: Words, out: Words) -> None:
+def _compress(
+    lanes: Lanes, schedule: Octets, regions: Words, group: int, first: int, out: Words
+) -> None:
     """Xor into each row of `out` (n, 2) one row of each of four regions (4, size, 2).
 
-    picks  (n,): sixteen bits a region, of which the low ones say which row
+    Row i of `out` is row first + i of the code's rows; n and first are even. A word of draws holds
+    sixteen bits a region.
     """
     mask = np.uint64(regions.shape[1] - 1)
-    for i in range(out.shape[0]):
-        pick = picks[i]
-        a = np.int64(pick & mask)
-        b = np.int64((pick >> np.uint64(16)) & mask)
-        c = np.int64((pick >> np.uint64(32)) & mask)
-        d = np.int64((pick >> np.uint64(48)) & mask)
-        out[i, 0] ^= regions[0, a, 0] ^ regions[1, b, 0] ^ regions[2, c, 0] ^ regions[3, d, 0]
-        out[i, 1] ^= regions[0, a, 1] ^ regions[1, b, 1] ^ regions[2, c, 1] ^ regions[3, d, 1]
+    numbers = np.empty((PAIRS_A_STEP, 2), dtype=np.uint64)
+    picks = np.empty((PAIRS_A_STEP, 2), dtype=np.uint64)
+    for start in range(0, out.shape[0], 2 * PAIRS_A_STEP):
+        for pair in range(PAIRS_A_STEP):
+            numbers[pair, 0] = np.uint64((first + start) // 2 + pair)
+            numbers[pair, 1] = np.uint64(group)
+        hash_loop(lanes, numbers, schedule, picks)
+        for i in range(start, min(start + 2 * PAIRS_A_STEP, out.shape[0])):
+            pick = picks[(i - start) >> 1, i & 1]
+            a = np.int64(pick & mask)
+            b = np.int64((pick >> np.uint64(16)) & mask)
+            c = np.int64((pick >> np.uint64(32)) & mask)
+            d = np.int64((pick >> np.uint64(48)) & mask)
+            out[i, 0] ^= regions[0, a, 0] ^ regions[1, b, 0] ^ regions[2, c, 0] ^ regions[3, d, 0]
+            out[i, 1] ^= regions[0, a, 1] ^ regions[1, b, 1] ^ regions[2, c, 1] ^ regions[3, d, 1]
 
 
 def _slice_low(rows: Words, out: Words) -> None:
@@ -95,10 +114,9 @@ def _move(rows: Words, delta: Words, flips: Words, out: Words) -> None:
         out[i, 1] = rows[i, 1] ^ (mask & delta[1])
 
 
-turn = compile_loop(_turn)
-halve = compile_loop(_halve)
+grow = compile_loop(_grow)
 mend = compile_loop(_mend)
 accumulate = compile_loop(_accumulate)
-gather = compile_loop(_gather)
+compress = compile_loop(_compress)
 slice_low = compile_loop(_slice_low)
 move = compile_loop(_move)
