@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nodes.notify import notify
+from nodes.processes import keep_freed_memory
 from nodes.shell import Node
 
 __all__ = ["Say", "answer_people", "close", "end_runs", "keep_private", "ready_line", "run"]
@@ -35,6 +36,7 @@ def keep_private() -> None:
 
 def run(main_task: Coroutine[Any, Any, None]) -> None:
     """Run the loop: uvloop where it is installed, twice the rounds a second."""
+    keep_freed_memory()
     try:
         import uvloop
     except ImportError:

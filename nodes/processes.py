@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import resource
 from pathlib import Path
 
-__all__ = ["PROC", "descendants", "peak_memory", "program_of"]
+__all__ = ["PROC", "descendants", "keep_freed_memory", "peak_memory", "program_of"]
 
 PROC = Path("/proc")
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+KEPT_BYTES_MAX = 2**27  # freed memory that stays with the process: some mails and arrays in turn
+ARRAY_BYTES = 2**25  # the largest block that glibc lets stay; a message and its parts are smaller
 
 
 def descendants(ancestor: int) -> list[int]:
@@ -37,3 +41,16 @@ def program_of(pid: int) -> str:
 def peak_memory() -> int:
     """Bytes that this process held at most."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def keep_freed_memory() -> bool:
+    """Freed blocks stay with this process, up to KEPT_BYTES_MAX of them, for the next array.
+
+    Else each array of a message's size is given back and taken anew from the kernel, which clears
+    every page: more time than is spent on hashing it. False where the C library has no such choice.
+    """
+    try:
+        choose = ctypes.CDLL(None).mallopt
+    except AttributeError:
+        return False
+    return bool(choose(M_MMAP_THRESHOLD, ARRAY_BYTES) and choose(M_TRIM_THRESHOLD, KEPT_BYTES_MAX))

@@ -20,6 +20,7 @@ from nodes.engine.cluster.orders import Orders, call_house
 from nodes.ephemeral import throwaway_card, throwaway_parts
 from nodes.home import Home
 from nodes.lifetime import answer_people, close, end_runs
+from nodes.processes import keep_freed_memory
 from nodes.shell import Node
 from p2pmpc.errors import P2pmpcError
 from p2pmpc.settings import Settings, parse_settings
@@ -48,6 +49,7 @@ class Gateway:
     """The actor. `run` is one long call: as long as the node runs."""
 
     def __init__(self, berth: Berth) -> None:
+        keep_freed_memory()
         self._berth = berth
         self._node: Node | None = None
         self._stopping = False
