@@ -32,8 +32,10 @@ from protocols.kernels.bits import slice_words, unpack
 from protocols.kernels.registry import register
 
 __all__ = [
+    "PORTABLE",
     "Code",
     "Loops",
+    "compiled_steps",
     "compress",
     "compress_portable",
     "graft",
@@ -138,7 +140,7 @@ def plant(delta: Words, roots: Words, base: Words, key: Octets) -> tuple[Words, 
     delta  (2,), bit 0 set;  roots (trees, 2): coins;  key (16,): public, for this expansion
     base   (depth, trees, 2): the sender's ends of as many correlations
     """
-    return _plant(_compiled(), delta, roots, base, key)
+    return _plant(compiled_steps(), delta, roots, base, key)
 
 
 def plant_portable(delta: Words, roots: Words, base: Words, key: Octets) -> tuple[Words, Words]:
@@ -168,7 +170,7 @@ def graft(base: Words, message: Words, key: Octets) -> Words:
     base     (depth, trees, 2): the receiver's ends; bit 0 of a row is 1 xor a bit of the place
     message  (depth, trees, 2): the sender's
     """
-    return _graft(_compiled(), base, message, key)
+    return _graft(compiled_steps(), base, message, key)
 
 
 def graft_portable(base: Words, message: Words, key: Octets) -> Words:
@@ -231,7 +233,7 @@ def _steps(count: int, trees: int) -> list[tuple[int, int]]:
 
 def compress(positions: Words, code: Code, start: int, stop: int) -> Words:
     """Output rows start to stop, (stop - start, 2), of accumulated leaves; both are even."""
-    return _compress(_compiled(), positions, code, start, stop)
+    return _compress(compiled_steps(), positions, code, start, stop)
 
 
 def compress_portable(positions: Words, code: Code, start: int, stop: int) -> Words:
@@ -257,7 +259,9 @@ def receive(rows: Words, choices: Words, hash_keys: Octets, words: int) -> tuple
     rows     (n, 2): its ends of correlations, n a multiple of 64
     choices  (n / 64,) words of packed bits
     """
-    return _receive(_compiled(), rows, choices), _strings(_compiled(), rows, hash_keys, words)
+    return _receive(compiled_steps(), rows, choices), _strings(
+        compiled_steps(), rows, hash_keys, words
+    )
 
 
 def receive_portable(
@@ -269,7 +273,9 @@ def receive_portable(
 
 def receive_bits(rows: Words, choices: Words, hash_keys: Octets, width: int) -> tuple[Words, Words]:
     """As `receive`, and of each string the low `width` bits: (width, n / 64) packed words."""
-    return _receive(_compiled(), rows, choices), _low_bits(_compiled(), rows, hash_keys, width)
+    return _receive(compiled_steps(), rows, choices), _low_bits(
+        compiled_steps(), rows, hash_keys, width
+    )
 
 
 def receive_bits_portable(
@@ -285,7 +291,7 @@ def send(sender: Sender, flips: Words, hash_keys: Octets, words: int) -> tuple[W
     sender  its ends of correlations (n, 2) and its secret (2,)
     flips   (n / 64,): the receiver's message
     """
-    return _send(_compiled(), _strings, sender, flips, hash_keys, words)
+    return _send(compiled_steps(), _strings, sender, flips, hash_keys, words)
 
 
 def send_portable(
@@ -297,7 +303,7 @@ def send_portable(
 
 def send_bits(sender: Sender, flips: Words, hash_keys: Octets, width: int) -> tuple[Words, Words]:
     """As `send`, and of each string the low `width` bits: (width, n / 64) packed words."""
-    return _send(_compiled(), _low_bits, sender, flips, hash_keys, width)
+    return _send(compiled_steps(), _low_bits, sender, flips, hash_keys, width)
 
 
 def send_bits_portable(
@@ -393,7 +399,7 @@ PORTABLE = Loops(
 
 
 @functools.cache
-def _compiled() -> Loops:
+def compiled_steps() -> Loops:
     """The loops for this machine: those of `PORTABLE` where it has no AES or no compiler."""
     name = aes.host_versions()[0]
     if name == "portable":
