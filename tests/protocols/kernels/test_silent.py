@@ -1,8 +1,11 @@
 """Kernels of silent OT: trees that lack one leaf, the code, twins of the same bytes."""
 
+import hashlib
+import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +24,10 @@ from protocols.kernels.silent import (
     plant,
     plant_portable,
 )
+from protocols.randomness import Randomness
 from protocols.silent import LARGE
+
+VECTORS = Path(__file__).parents[2] / "vectors" / "protocols"
 
 CODES = (Code(4, 8, 16, 6, 9), Code(8, 9, 32, 7, 11), Code(12, 7, 24, 6, 10), Code(4, 9, 2, 10, 10))
 ONE = np.uint64(1)
@@ -134,6 +140,44 @@ def test_twins_of_strings_give_the_same_bytes_and_choices_choose(count, suffix, 
     else:
         picked = unpack(choices, count)[:, None] == 1
         assert np.array_equal(chosen, np.where(picked, ones, zeros))
+
+
+# ---- vectors -------------------------------------------------------------------------------------
+
+
+def vector(case, which):
+    """What both ends make of one expansion, as hashes of little-endian words."""
+    code, coins = Code(*case["code"]), Randomness(bytes.fromhex(case["coins"]))
+    delta = coins.words((2,)) | np.array([1, 0], np.uint64)
+    mine, bits = coins.words((code.depth, code.trees, 2)), coins.bits((code.depth, code.trees))
+    mine[:, :, 0] &= ALL_BUT_LOW
+    theirs = mine ^ ((np.uint64(0) - bits.astype(np.uint64))[:, :, None] & delta)
+    roots, key = coins.words((code.trees, 2)), np.frombuffer(coins.bytes(16), np.uint8)
+    steps = {name: getattr(KERNELS[f"silent.{name}"], which) for name in KERNEL_NAMES}
+    message, left = steps["plant"](delta, roots, mine, key)
+    right = steps["graft"](theirs, message, key)
+    sent, received = (steps["compress"](end, code, 0, code.rows) for end in (left, right))
+    noise = received[:, 0] & ONE
+    assert np.array_equal(received, sent ^ ((np.uint64(0) - noise)[:, None] & delta))
+    made = {"message": message, "leaves": left, "sent": sent, "received": received}
+    return {n: hashlib.sha256(v.astype("<u8").tobytes()).hexdigest() for n, v in made.items()}
+
+
+KERNEL_NAMES = ("plant", "graft", "compress")
+CASES = json.loads((VECTORS / "silent.json").read_text())
+
+
+@pytest.mark.parametrize("which", ["run", "portable"])
+@pytest.mark.parametrize("case", CASES[:4], ids=range(4))
+def test_each_version_gives_the_bytes_of_the_vectors(case, which):
+    assert case == {name: case[name] for name in ("expect", "coins", "code")} | vector(case, which)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["run", "portable"])
+def test_the_code_that_is_used_gives_the_bytes_of_its_vector(which):
+    assert CASES[4]["code"] == [32, 16, 512, 12, 20]
+    assert vector(CASES[4], which).items() <= CASES[4].items()
 
 
 @pytest.mark.parametrize(
