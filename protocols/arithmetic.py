@@ -28,6 +28,7 @@ from protocols.party import Expect, Party, Protocol, Says, Seat, together
 from protocols.ring import Elements, Ring
 from protocols.triples import (
     AndTriples,
+    PairTriples,
     and_triples,
     corrected,
     correction,
@@ -39,6 +40,7 @@ from protocols.triples import (
 __all__ = [
     "ROUNDS",
     "and_bits",
+    "and_pairs",
     "and_words",
     "bits_to_ring",
     "cross_sums",
@@ -93,6 +95,18 @@ def and_words(seat: Seat, x: Words, y: Words, triples: AndTriples) -> Protocol[W
     if seat.index == 0:
         z ^= d & e
     return z.reshape(x.shape)
+
+
+def and_pairs(seat: Seat, x: Words, y: Words, triples: PairTriples) -> Protocol[Words]:
+    """Shares (2, ...) of x & y[0] and x & y[1], x (...), y (2, ...). One round; x.size pairs."""
+    a, b, c = triples.take(x.size)
+    masked = np.stack((x.reshape(-1) ^ a, *(y.reshape(2, -1) ^ b)), axis=1)
+    shares = yield from broadcast(seat, "masked", masked)
+    d, *e = np.bitwise_xor.reduce([shares[party] for party in seat.parties]).T
+    z: Words = c ^ (d & b) ^ (np.stack(e) & a)
+    if seat.index == 0:
+        z ^= d & np.stack(e)
+    return z.reshape(y.shape)
 
 
 def and_bits(seat: Seat, x: Bits, y: Bits) -> Protocol[Bits]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["route", "transpose_halves"]
+__all__ = ["gilboa_receive", "gilboa_send", "route", "transpose_halves"]
 
 Words = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int64]
@@ -88,3 +88,45 @@ def route(permutation: Counts, switches: Bits) -> None:
         level += 1
     for base in range(0, n, 2):
         switches[level, base // 2] = permutation[base]
+
+
+def gilboa_send(zeros: Words, ones: Words, factors: Words, packed: Words, share: Words) -> None:
+    """Corrections and shares of products mod 2^64: see `protocols.kernels.gilboa`."""
+    word = np.uint64(64)
+    for i in range(factors.shape[0]):
+        base = 64 * i
+        b = factors[i]
+        total = zeros[base] + (zeros[base + 32] << np.uint64(32))
+        packed[i, 0] = zeros[base] + b - ones[base]
+        for t in range(1, 32):
+            shift = np.uint64(t)
+            low = zeros[base + t]
+            high = zeros[base + 64 - t]
+            total += (low << shift) + (high << (word - shift))
+            above = (high + b - ones[base + 64 - t]) << (word - shift)
+            below = ((low + b - ones[base + t]) << shift) >> shift
+            packed[i, t] = above | below
+        middle = zeros[base + 32] + b - ones[base + 32]
+        packed[i, 32] = middle & np.uint64(0xFFFFFFFF)
+        share[i] = np.uint64(0) - total
+
+
+def gilboa_receive(chosen: Words, factors: Words, packed: Words, share: Words) -> None:
+    """The other shares of the same products."""
+    word = np.uint64(64)
+    one = np.uint64(1)
+    zero = np.uint64(0)
+    for i in range(factors.shape[0]):
+        base = 64 * i
+        a = factors[i]
+        half = np.uint64(32)
+        middle = chosen[base + 32] + (packed[i, 32] & (zero - ((a >> half) & one)))
+        total = chosen[base] + (packed[i, 0] & (zero - (a & one))) + (middle << half)
+        for t in range(1, 32):
+            shift = np.uint64(t)
+            other = word - shift
+            said = packed[i, t]
+            low = chosen[base + t] + (said & (zero - ((a >> shift) & one)))
+            high = chosen[base + 64 - t] + ((said >> other) & (zero - ((a >> other) & one)))
+            total += (low << shift) + (high << other)
+        share[i] = total

@@ -30,8 +30,8 @@ def test_ring_triples_of_all_parties_multiply(connected, shares, count, words):
 
 
 def test_triples_longer_than_a_block_of_transfers_still_multiply(connected, shares, monkeypatch):
-    monkeypatch.setattr("protocols.triples.WORDS_A_BLOCK", 1 << 9)
-    monkeypatch.setattr("protocols.triples.BITS_A_BLOCK", 128)
+    monkeypatch.setattr("protocols.triples.PRODUCTS_A_WINDOW", 4)
+    monkeypatch.setattr("protocols.triples.GATES_A_BLOCK", 2)
     seats = connected(3)
     ring = Ring(1)
     found = play({p: ring_triples(s.fork("ring"), ring, (11,)) for p, s in seats.items()})

@@ -244,6 +244,11 @@ def chi_square_of_octets(values):
     return float(((counts - wanted) ** 2 / wanted).sum())
 
 
+def filled(said):
+    """Without the last word of packed corrections, the upper half of which is empty."""
+    return said[:, :32] if said.shape[1:] == (33,) else said
+
+
 @pytest.mark.parametrize("name", ["masked", "correct", "extend", "switch"])
 def test_what_is_said_is_uniform_over_octets(dealt, seats, name):
     """255 degrees of freedom: mean 255, deviation 22.6."""
@@ -268,7 +273,7 @@ def test_what_is_said_is_uniform_over_octets(dealt, seats, name):
         },
         trace,
     )
-    once = {v.tobytes() for _, _, n, v in trace.said if n == name}  # a broadcast counts once
+    once = {filled(v).tobytes() for _, _, n, v in trace.said if n == name}  # a broadcast is one
     said = [np.frombuffer(octets, np.uint8) for octets in sorted(once)]
     assert sum(len(value) for value in said) > 256 * 20
     assert chi_square_of_octets(said) < 255 + 6 * 22.6
