@@ -36,6 +36,7 @@ class Job:
     operation: str
     items: int
     stock: bool = False
+    silent: bool = False
 
     def scaled(self, scale):
         return max(ITEMS_MIN, round(self.items * scale))
@@ -43,7 +44,7 @@ class Job:
     @property
     def options(self):
         ours = self.side not in {"cheetah", "mpyc"}
-        return {"stock": self.stock, "profile": False} if ours else {}
+        return {"stock": self.stock, "silent": self.silent, "profile": False} if ours else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,21 @@ class Contest:
 MILLION = 10**6
 
 
-def both(operation, items):
-    return Job("2", operation, items), Job("cheetah", operation, items)
+def both(operation, items, **options):
+    return Job("2", operation, items, **options), Job("cheetah", operation, items)
 
 
 CONTESTS = (
     Contest("multiply", *both("multiply", MILLION), times_min=1.2, bytes_max=600),
     Contest("less than", *both("less_than", MILLION), times_min=2.5, bytes_max=450),
+    Contest("multiply, silent OT", *both("multiply", MILLION, silent=True), bytes_max=120),
+    Contest("less than, silent OT", *both("less_than", MILLION, silent=True), bytes_max=60),
+    Contest(
+        "pooled median, this many rows each, beside CHEETAH's of 1,000",
+        Job("2", "median", MILLION),
+        Job("cheetah", "median", 1000),
+        times_min=50,
+    ),
     Contest(
         "multiply, 3 parties beside our own 2",
         Job("3", "multiply", MILLION),
@@ -105,8 +114,9 @@ class Sides:
 
     def run(self, job, items):
         side = self._side(job.side)
-        if (job.side, job.operation, job.stock) not in self.warm:
-            self.warm.add((job.side, job.operation, job.stock))
+        kind = (job.side, job.operation, job.stock, job.silent)
+        if kind not in self.warm:
+            self.warm.add(kind)
             side.run(job.operation, min(items, WARM_ITEMS), **job.options)
         return busier(side.run(job.operation, items, **job.options))
 
@@ -144,8 +154,7 @@ def line(contest, pairs, options):
     sent, rounds = median(mine, "sent_bytes") / items, int(median(mine, "rounds"))
     error = max(figure["error"] for figure in mine)
     words = [
-        f"{contest.name}, {items:,}: {median(mine, 'cpu_s') / items * 1e6:.3f} us CPU an item",
-        f"{median(mine, 'wall_s'):.2f} s wall",
+        f"{contest.name}, {items:,}: {cost(mine, items)}",
     ]
     missed = error > contest.error_max
     if pairs[0][1] is not None:
@@ -163,9 +172,8 @@ def line(contest, pairs, options):
 def compared(contest, pairs, options):
     theirs = [pair[1] for pair in pairs]
     items = contest.theirs.scaled(options.scale)
-    cost, wall = median(theirs, "cpu_s") / items * 1e6, median(theirs, "wall_s")
     error = max(figure["error"] for figure in theirs)
-    beside = f"theirs ({items:,}) {cost:.3f} us, {wall:.2f} s, "
+    beside = f"theirs ({items:,}) {cost(theirs, items)}, "
     beside += f"{median(theirs, 'sent_bytes') / items:.0f} B, error {error:.2g}"
     if contest.times_max:
         times = statistics.median(mine["cpu_s"] / other["cpu_s"] for mine, other in pairs)
@@ -174,6 +182,11 @@ def compared(contest, pairs, options):
     times = statistics.median(other["cpu_s"] / mine["cpu_s"] for mine, other in pairs)
     limit = goal(" x less CPU", contest.times_min, " x at least")
     return f"{times:.2f}{limit}; {beside}", times < contest.times_min
+
+
+def cost(figures, items):
+    busy, wall = median(figures, "cpu_s"), median(figures, "wall_s")
+    return f"{busy:.3f} s CPU, {busy / items * 1e6:.3f} us an item, {wall:.2f} s wall"
 
 
 def goal(unit, bound, word):

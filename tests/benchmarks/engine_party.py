@@ -5,9 +5,10 @@
 Protocols run through the product's driver over the product's transport: TLS 1.3 with pinned
 certificates, frames, hashes, signatures, acknowledgements; real base OTs once at the start. The
 first line out has this party's address, the first line in all of them. A job is {"operation":
-"multiply", "items": 1000, "stock": false, "profile": false}; with `stock` what the operation draws
-is made before the clock starts. A figure has wall and process CPU seconds, where these went, bytes
-of frames sent, rounds, peak memory and the largest error of the result.
+"multiply", "items": 1000, "stock": false, "silent": false, "profile": false}; with `stock` what
+the operation draws is made before the clock starts, with `silent` OTs are stretched silently. A
+figure has wall and process CPU seconds, where these went, bytes of frames sent, rounds, peak memory
+and the largest error of the result.
 """
 
 import asyncio
@@ -39,6 +40,7 @@ from nodes.transport.tls import make_certificate
 from nodes.transport.transport import Transport
 from p2pmpc.errors import LogError
 from p2pmpc.identity import Signer, verify_signature
+from protocols import silent
 from protocols.kernels.registry import run_kernel
 from protocols.oblivious_transfer import connect
 from protocols.party import Expect, Round, Seat
@@ -59,7 +61,7 @@ def certificate_of(name):
 def declared_names():
     """Every message name that a protocol in use here declares."""
     used = [module for name, module in sys.modules.items() if name.startswith("protocols.")]
-    rounds = [says for module in used for says in getattr(module, "ROUNDS", ())]
+    rounds = [says for module in (silent, *used) for says in getattr(module, "ROUNDS", ())]
     return frozenset({"meet"} | {says.name.rsplit("/", 1)[-1] for says in rounds})
 
 
@@ -162,11 +164,12 @@ class Party:
 
     async def run(self, job):
         """The figure of one job."""
-        seat = self.seat.fork(f"job {self.numbered}")
+        extension = "silent" if job["silent"] else "softspoken"
+        seat = replace(self.seat.fork(f"job {self.numbered}"), extension=extension)
         work = OPERATIONS[job["operation"]](seat, job["items"])
         with self.session() as session:
             if job["stock"]:
-                seat = await session.play(work.needs(seat))
+                seat = await session.play(work.stocked(seat))
             await session.play(meet(seat))
             figure, result = await session.timed(work.run(seat), seat, job["profile"])
             figure["error"] = await session.play(work.error(seat.fork("opening"), result))

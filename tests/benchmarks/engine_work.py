@@ -14,6 +14,7 @@ from measuring import coins
 
 from protocols.arithmetic import multiply, open_bits, open_ring
 from protocols.comparison import less_than
+from protocols.order.quantile import INVERSE, Grid, Quantile, ladder, quantiles
 from protocols.ring import Ring
 
 RING = Ring(1)
@@ -21,21 +22,22 @@ RING = Ring(1)
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One operation at one size, at one party. All three take a seat and give a protocol.
+    """One operation at one size, at one party. Each takes a seat and gives a protocol.
 
-    stock   fills what `run` draws on, untimed; None where the operation has no needs declared
-    run     what is timed
-    error   opens the result of `run` and gives the largest absolute error
+    run      what is timed
+    error    opens the result of `run` and gives the largest absolute error
+    stocked  makes what `run` draws on, untimed, and gives the seat that holds it; None where an
+             operation declares no needs
     """
 
     run: Callable[[Any], Any]
     error: Callable[[Any, Any], Any]
-    needs: Callable[[Any], Any] | None = None
+    stocked: Callable[[Any], Any] | None = None
 
 
 def numbers(seed, items, bound):
     """The same integers at every party, from -bound to bound - 1."""
-    return np.random.default_rng(seed).integers(-bound, bound, items)
+    return np.random.default_rng(list(bytes(seed))).integers(-bound, bound, items)
 
 
 def own_share(seat, values, label):
@@ -64,18 +66,37 @@ def bits_error(expected):
 
 
 def multiplying(seat, items):
-    x, y = numbers(1, items, 1000), numbers(2, items, 1000)
+    x, y = numbers(b"x", items, 1000), numbers(b"y", items, 1000)
     mine = own_share(seat, x, "x"), own_share(seat, y, "y")
     return Work(lambda at: multiply(at, RING, *mine), ring_error(x * y))
 
 
 def comparing(seat, items):
-    x, y = numbers(1, items, 10**6), numbers(2, items, 10**6)
+    x, y = numbers(b"x", items, 10**6), numbers(b"y", items, 10**6)
     mine = own_share(seat, x, "x"), own_share(seat, y, "y")
     return Work(lambda at: less_than(at, RING, *mine), bits_error(x < y))
+
+
+def median(seat, items):
+    """Each party brings so many rows of its own; all together are asked for their median."""
+    grid = Grid(-(1 << 19), 1, 1 << 20)
+    rows = {party: numbers(party.encode(), items, 1 << 18) for party in seat.parties}
+    pooled = np.sort(np.concatenate([rows[party] for party in seat.parties]))
+    question = Quantile(0, 1, 2, INVERSE)
+
+    def run(at):
+        own = yield from ladder(grid, rows[at.me], None)
+        return (yield from quantiles(at, [own], [question], 1 << 40, 16, False))
+
+    def error(at, found):
+        yield from ()
+        return abs(found[0] - int(pooled[(len(pooled) + 1) // 2 - 1]))
+
+    return Work(run, error)
 
 
 OPERATIONS = {
     "multiply": multiplying,
     "less_than": comparing,
+    "median": median,
 }
