@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from protocols.kernels import gates, prime
+from protocols.kernels import gates, prime, silent
 from protocols.kernels.compiling import compiled
+from protocols.kernels.moments import SMALL_ROWS, wide_sum
 from protocols.kernels.okvs import compiled_loops
 
 __all__ = ["warm"]
@@ -33,6 +34,8 @@ def warm() -> None:
     gates.compiled_loops().cut(np.zeros(1, np.uint64), row)
     said = np.zeros((2, 1), np.uint64)
     gates.compiled_loops().settle((said, said), row, (row, row), (row, row), np.uint64(0), row)
+    wide_sum(np.zeros((1, SMALL_ROWS + 1), np.int64), 0)
+    silent.warm()
 
 
 if __name__ == "__main__":

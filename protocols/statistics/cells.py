@@ -5,9 +5,10 @@ Rows that lie in several processes give it in two steps: `pooled_sums` of each, 
 `linked_layout` and `features` are what a linked plan needs of each owner: int64 columns, one row
 an own row, whose products are summed on shares.
 
-Products of up to 62 bits are int64; longer ones are exact in limbs of 26 bits, and those longer
-than the ring are rounded once a row (`Feature.shift`). Sums are taken in halves of 32 bits or in
-limbs, which no number of rows below 2^31 can overflow, and joined as Python integers.
+Products of up to 62 bits are int64; longer ones are exact (`protocols.kernels.moments`), and those
+longer than the ring are rounded once a row (`Feature.shift`). Sums are taken in halves of 32 bits,
+which no number of rows below 2^31 can overflow, and joined as Python integers. Rows are gone
+through in windows, so that memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.kernels.moments import LIMB_BITS, wide_product, wide_sum
 from protocols.statistics.encoding import encode
 from protocols.statistics.plan import (
     Bin,
@@ -42,14 +44,10 @@ __all__ = [
     "pooled_sums",
 ]
 
-CHUNK_ROWS = 1 << 15  # a chunk's limbs stay in the cache
-LIMB_BITS = 26  # products of limbs and their sums stay below 2^63
-LIMB_MASK = np.uint64((1 << LIMB_BITS) - 1)
-LIMB_SHIFT = np.uint64(LIMB_BITS)
+WINDOW_ROWS = 1 << 16  # what is worked out about rows at a time, whatever their number
 INT_BITS = 62
 
 Ints = NDArray[np.int64]
-Words = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
 LinkedTerm = tuple[int, Mapping[str, int]]
 
@@ -141,9 +139,16 @@ def pooled_sums(
     Raises ValueError when a value lies outside its declared bounds.
     """
     assert not plan.linked, "a linked plan's cells are made on shares"
-    known = Rows(plan, rows, np.asarray(where, dtype=np.bool_))
+    terms = [term for unit in plan.units for cell in unit.cells for term in cell.terms]
+    wanted = dict.fromkeys(feature for term in terms for feature in term.features)
     sums: dict[Feature, int] = {}
-    return {unit.name: [_sum_of(cell, known, sums) for cell in unit.cells] for unit in plan.units}
+    for start in range(0, where.size, WINDOW_ROWS):
+        window = slice(start, start + WINDOW_ROWS)
+        part = {key: Values(v.numbers[window], v.missing[window]) for key, v in rows.items()}
+        known = Rows(plan, part, np.asarray(where[window], dtype=np.bool_))
+        for feature in wanted:
+            sums[feature] = sums.get(feature, 0) + _feature_sum(feature, known)
+    return {unit.name: [_sum_of(cell, sums) for cell in unit.cells] for unit in plan.units}
 
 
 def cells_of(
@@ -165,13 +170,11 @@ def cells_of(
     return found
 
 
-def _sum_of(cell: Cell, rows: Rows, sums: dict[Feature, int]) -> int:
+def _sum_of(cell: Cell, sums: Mapping[Feature, int]) -> int:
     total = 0
     for term in cell.terms:
         (feature,) = term.features
-        if feature not in sums:
-            sums[feature] = _feature_sum(feature, rows)
-        total += term.sign * sums[feature]
+        total += term.sign * sums.get(feature, 0)
     return total
 
 
@@ -179,22 +182,10 @@ def _feature_sum(feature: Feature, rows: Rows) -> int:
     mask = rows.selected(feature)
     if not any(isinstance(factor, Power) for factor in feature.factors):
         return int(np.count_nonzero(mask))
-    selected = np.flatnonzero(mask)
-    total = 0
-    for start in range(0, selected.size, CHUNK_ROWS):
-        total += _chunk_sum(feature, rows, selected[start : start + CHUNK_ROWS])
-    return total
-
-
-def _chunk_sum(feature: Feature, rows: Rows, chosen: NDArray[np.intp]) -> int:
-    operands = _operands(feature, rows, chosen)
+    operands = _operands(feature, rows, np.flatnonzero(mask))
     if len(operands) == 1 and not feature.shift:
         return _sum(operands[0])
-    limbs, sign = _wide_product(operands, feature.shift)
-    return sum(
-        int(np.sum(limb.astype(np.int64) * sign)) << (LIMB_BITS * place)
-        for place, limb in enumerate(limbs)
-    )
+    return wide_sum(np.stack(operands), feature.shift)
 
 
 def _sum(numbers: Ints) -> int:
@@ -218,56 +209,6 @@ def _operands(feature: Feature, rows: Rows, chosen: NDArray[np.intp]) -> list[In
             else:
                 operands[-1] = operands[-1] * column
     return operands
-
-
-def _wide_product(operands: Sequence[Ints], shift: int) -> tuple[list[Words], Ints]:
-    """(limbs, sign): the product of the operands over 2^shift, rounded half away from zero."""
-    sign = np.sign(operands[0])
-    product = _limbs(operands[0])
-    for operand in operands[1:]:
-        sign = sign * np.sign(operand)
-        product = _multiply(product, _limbs(operand))
-    return (_shifted(product, shift) if shift else product), sign
-
-
-def _limbs(numbers: Ints) -> list[Words]:
-    rest = np.abs(numbers).astype(np.uint64)
-    largest = int(rest.max()) if rest.size else 0
-    places = max(1, -(-largest.bit_length() // LIMB_BITS))
-    return [(rest >> np.uint64(LIMB_BITS * place)) & LIMB_MASK for place in range(places)]
-
-
-def _multiply(left: Sequence[Words], right: Sequence[Words]) -> list[Words]:
-    product = [np.zeros_like(left[0]) for _ in range(len(left) + len(right))]
-    for i, one in enumerate(left):
-        for j, other in enumerate(right):
-            product[i + j] += one * other
-    return _carried(product)
-
-
-def _carried(limbs: list[Words]) -> list[Words]:
-    for place in range(len(limbs) - 1):
-        limbs[place + 1] += limbs[place] >> LIMB_SHIFT
-        limbs[place] &= LIMB_MASK
-    return limbs
-
-
-def _shifted(limbs: list[Words], shift: int) -> list[Words]:
-    """Magnitudes over 2^shift, rounded half up."""
-    whole, part = divmod(shift, LIMB_BITS)
-    half_place, half_bit = divmod(shift - 1, LIMB_BITS)
-    spare = np.zeros_like(limbs[0])
-    limbs = [*limbs, *(spare.copy() for _ in range(max(0, half_place + 2 - len(limbs)))), spare]
-    limbs[half_place] = limbs[half_place] + np.uint64(1 << half_bit)
-    limbs = _carried(limbs)[whole:]
-    if not part:
-        return limbs
-    down, up = np.uint64(part), np.uint64(LIMB_BITS - part)
-    above = [*limbs[1:], np.zeros_like(spare)]
-    return [
-        (one >> down) | ((next_one << up) & LIMB_MASK)
-        for one, next_one in zip(limbs, above, strict=True)
-    ]
 
 
 def linked_layout(plan: Plan) -> Layout:
@@ -314,7 +255,7 @@ def _feature_values(feature: Feature, rows: Rows, chosen: NDArray[np.intp]) -> I
         return np.ones(chosen.size, dtype=np.int64)
     if len(operands) == 1 and not feature.shift:
         return operands[0]
-    limbs, sign = _wide_product(operands, feature.shift)
+    limbs, sign = wide_product(operands, feature.shift)
     total = np.zeros(chosen.size, dtype=np.int64)
     for place, limb in enumerate(limbs):
         if LIMB_BITS * place < INT_BITS:
