@@ -51,6 +51,7 @@ Sender = tuple[Octets, Words]
 ROW_BITS = 128  # base OTs of one direction, and bits of a correlated row
 COUNTER_BITS = 128  # transfers that one AES block of each leaf covers
 DEPTHS = (4, 8)  # bits of the secret a tree: more mean fewer bytes and more work
+SMALL_COUNTERS = 8  # fewer than one block: loading the compiler costs more than it saves
 STREAM_BLOCKS = 1 << 15  # keystream that the twins hold at a time, in blocks of AES
 
 
@@ -166,8 +167,111 @@ def _fold(streams: Words, columns: Words, shared: Words) -> None:
 # ---- which version -------------------------------------------------------------------------------
 
 
-receive, receive_bits = receive_portable, receive_bits_portable
-send, send_bits = send_portable, send_bits_portable
+def receive(
+    leaves: Octets, choices: Words, start: int, hash_keys: Octets, words: int
+) -> tuple[Words, Words]:
+    """`receive_portable`, by the fastest version for this machine and size."""
+    wide = _lanes(len(choices) // 2)
+    if not wide or not words:
+        return receive_portable(leaves, choices, start, hash_keys, words)
+    message, out = _receive(wide, leaves, choices, start, hash_keys, words, bits=False)
+    return message, out[: 64 * len(choices)]
+
+
+def receive_bits(
+    leaves: Octets, choices: Words, start: int, hash_keys: Octets, width: int
+) -> tuple[Words, Words]:
+    """`receive_bits_portable`, by the fastest version for this machine and size."""
+    wide = _lanes(len(choices) // 2)
+    if not wide:
+        return receive_bits_portable(leaves, choices, start, hash_keys, width)
+    message, out = _receive(wide, leaves, choices, start, hash_keys, width, bits=True)
+    return message, out[:, : len(choices)]
+
+
+def send(
+    keys: Sender, message: Words, start: int, hash_keys: Octets, words: int
+) -> tuple[Words, Words]:
+    """`send_portable`, by the fastest version for this machine and size."""
+    wide = _lanes(len(message))
+    if not wide or not words:
+        return send_portable(keys, message, start, hash_keys, words)
+    zeros, ones = _send(wide, keys, message, start, hash_keys, words, bits=False)
+    return zeros[: COUNTER_BITS * len(message)], ones[: COUNTER_BITS * len(message)]
+
+
+def send_bits(
+    keys: Sender, message: Words, start: int, hash_keys: Octets, width: int
+) -> tuple[Words, Words]:
+    """`send_bits_portable`, by the fastest version for this machine and size."""
+    wide = _lanes(len(message))
+    if not wide:
+        return send_bits_portable(keys, message, start, hash_keys, width)
+    zeros, ones = _send(wide, keys, message, start, hash_keys, width, bits=True)
+    return zeros[:, : 2 * len(message)], ones[:, : 2 * len(message)]
+
+
+def _lanes(counters: int) -> aes.Lanes:
+    """What picks the instructions; nothing where the twin is to run."""
+    name = "portable" if counters < SMALL_COUNTERS else aes.host_versions()[0]
+    return () if name == "portable" else aes.lanes(name)
+
+
+def _receive(
+    wide: aes.Lanes,
+    leaves: Octets,
+    choices: Words,
+    start: int,
+    hash_keys: Octets,
+    size: int,
+    *,
+    bits: bool,
+) -> tuple[Words, Words]:
+    from protocols.kernels.extension_loops import receive_loop
+
+    counters = len(choices) // 2
+    message = np.empty((counters, len(leaves), 2), dtype=np.uint64)
+    counted, out = _room(start, counters, 1, size, bits)
+    schedules, hashing = _schedules(leaves), aes.schedules(hash_keys)
+    shifts = np.zeros((1, 2), dtype=np.uint64)
+    receive_loop(wide, counted, schedules, choices, hashing, shifts, bits, message, out)
+    return message, out[0]
+
+
+def _send(
+    wide: aes.Lanes,
+    keys: Sender,
+    message: Words,
+    start: int,
+    hash_keys: Octets,
+    size: int,
+    *,
+    bits: bool,
+) -> tuple[Words, Words]:
+    from protocols.kernels.extension_loops import send_loop
+
+    leaves, secret = keys
+    counted, out = _room(start, len(message), 2, size, bits)
+    schedules, hashing = _schedules(leaves), aes.schedules(hash_keys)
+    shifts = np.stack([np.zeros(2, dtype=np.uint64), secret])
+    said = np.ascontiguousarray(message)
+    send_loop(wide, counted, schedules, bit_masks(secret), hashing, shifts, bits, said, out)
+    return out[0], out[1]
+
+
+def _schedules(leaves: Octets) -> Octets:
+    return aes.schedules(leaves.reshape(-1, 16)).reshape(*leaves.shape[:2], -1, 16)
+
+
+def _room(start: int, counters: int, sides: int, size: int, bits: bool) -> tuple[Words, Words]:
+    """Counter blocks for whole blocks of work, and room for their results."""
+    padded = 8 * -(-counters // 8)
+    if bits:
+        return aes.counters(start, padded), np.zeros((sides, size, 2 * padded), dtype=np.uint64)
+    out = np.empty((sides, COUNTER_BITS * padded, size), dtype=np.uint64)
+    return aes.counters(start, padded), out
+
+
 register("extension.receive", receive, receive_portable, "one OT")
 register("extension.send", send, send_portable, "one OT")
 register("extension.receive_bits", receive_bits, receive_bits_portable, "one OT")

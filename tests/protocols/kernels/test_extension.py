@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
+from protocols.kernels import aes, extension
 from protocols.kernels.bits import pack, slice_words
 from protocols.kernels.extension import DEPTHS
 from protocols.kernels.registry import KERNELS
-
-SIZES = [1, 3, 8, 9]  # counters of 128 transfers
 
 
 def words(rng, *shape):
@@ -81,3 +80,26 @@ def test_the_leaf_that_the_sender_lacks_changes_nothing(ends, depth):
     sender[0][:, 0] ^= 255
     again = send(sender, message, start, keys, 1)
     assert [x.tobytes() for x in again] == [x.tobytes() for x in right]
+
+
+VERSIONS = [name for name in aes.host_versions() if name != "portable"]
+
+
+@pytest.mark.skipif(not VERSIONS, reason="no AES instructions here")
+@pytest.mark.parametrize("name", VERSIONS)
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize(
+    ("kind", "size", "counters"),
+    [("", 1, 1), ("", 1, 17), ("", 2, 8), ("", 5, 9), ("_bits", 1, 8), ("_bits", 7, 19)],
+)
+def test_every_version_gives_the_bytes_of_the_twin(
+    ends, monkeypatch, name, depth, kind, size, counters
+):
+    monkeypatch.setattr(extension, "_lanes", lambda _counters: aes.lanes(name))
+    receiver, (sender, start, keys), _ = ends(depth, counters, 1 if kind else size)
+    receive, send = KERNELS["extension.receive" + kind], KERNELS["extension.send" + kind]
+    made, twin = receive.run(*receiver, size), receive.portable(*receiver, size)
+    assert [x.tobytes() for x in made] == [x.tobytes() for x in twin]
+    made = send.run(sender, twin[0], start, keys, size)
+    twin = send.portable(sender, twin[0], start, keys, size)
+    assert [x.tobytes() for x in made] == [x.tobytes() for x in twin]
