@@ -13,10 +13,10 @@ Bytes      to each peer and direction: 98,304 an expansion, 0.094 a transfer, fr
            transfer from the receiver where it chooses; once a use 98,304 from the sender and 6,144
            transfers of SoftSpoken (24,576 at depth 4).
 Source     Boyle, Couteau, Gilboa, Ishai, Kohl, Rindal, Scholl, "Efficient two-round OT extension
-           and silent non-interactive secure computation", CCS 2019, section 4; code: Boyle et al.,
+           and silent non-interactive secure computation", CCS 2019; code: Boyle et al.,
            "Correlated pseudorandomness from expand-accumulate codes", CRYPTO 2022; trees: Guo et
-           al., "Half-tree", EUROCRYPT 2023, figure 4; correlations kept back: Yang, Weng, Lan,
-           Zhang, Wang, "Ferret", CCS 2020, section 3.
+           al., "Half-tree", EUROCRYPT 2023; correlations kept back: Yang, Weng, Lan,
+           Zhang, Wang, "Ferret", CCS 2020.
 
 A party holds 16 MiB for each peer and direction between calls, and 32 MiB more while it works.
 """

@@ -4,9 +4,9 @@ A correlated tree of depth d has 2^d leaves whose xor is the sender's secret D. 
 are H(x) and H(x) xor x with H(x) = AES_k(s(x)) xor s(x), s(a, b) = (a xor b, a); so the xor of a
 whole level is D at every level. Who holds, at each level, the sum of the side where its path does
 not go, knows all leaves but the one at its place, and that one as the xor of the others: the
-sender's leaf xor D (Guo, Yang, Wang, Zhang, Xie, Liu, Zhao, "Half-tree", EUROCRYPT 2023, figures 3
-and 4). Bit 0 of D is one; it carries the noise: 0 at the sender, at the receiver 1 where the place
-is. Leaves of all trees lie interleaved: leaf x of tree b stands at x * trees + b.
+sender's leaf xor D (Guo, Yang, Wang, Zhang, Xie, Liu, Zhao, "Half-tree", EUROCRYPT 2023). Bit 0 of
+D is one; it carries the noise: 0 at the sender, at the receiver 1 where the place is. Leaves of all
+trees lie interleaved: leaf x of tree b stands at x * trees + b.
 
 The code is expand-accumulate (Boyle, Couteau, Gilboa, Ishai, Kohl, Resch, Scholl, CRYPTO 2022): the
 running xor over all positions, then for each output row the xor of `weight` of them, one drawn
@@ -50,6 +50,7 @@ __all__ = [
     "send_bits",
     "send_bits_portable",
     "send_portable",
+    "warm",
 ]
 
 Octets = npt.NDArray[np.uint8]
@@ -194,7 +195,7 @@ def _graft(loops: Loops, base: Words, message: Words, key: Octets) -> Words:
         sibling = known[level] ^ left ^ blank ^ (total & mask)
         total = total ^ sibling
         places = (places << LOW) | (sides[level] ^ LOW)
-        onto, beside = np.broadcast_to(blank, sibling.shape), blank ^ sibling
+        onto, beside = np.repeat(blank, trees, axis=0), blank ^ sibling
     rows = nodes.reshape(-1, 2)
     onto = onto ^ total
     onto[:, 0] |= LOW
@@ -259,30 +260,26 @@ def receive(rows: Words, choices: Words, hash_keys: Octets, words: int) -> tuple
     rows     (n, 2): its ends of correlations, n a multiple of 64
     choices  (n / 64,) words of packed bits
     """
-    return _receive(compiled_steps(), rows, choices), _strings(
-        compiled_steps(), rows, hash_keys, words
-    )
+    return _receive(compiled_steps(), WHOLE, rows, choices, hash_keys, words)
 
 
 def receive_portable(
     rows: Words, choices: Words, hash_keys: Octets, words: int
 ) -> tuple[Words, Words]:
     """The twin of `receive` that compiles nothing."""
-    return _receive(PORTABLE, rows, choices), _strings(PORTABLE, rows, hash_keys, words)
+    return _receive(PORTABLE, WHOLE, rows, choices, hash_keys, words)
 
 
 def receive_bits(rows: Words, choices: Words, hash_keys: Octets, width: int) -> tuple[Words, Words]:
     """As `receive`, and of each string the low `width` bits: (width, n / 64) packed words."""
-    return _receive(compiled_steps(), rows, choices), _low_bits(
-        compiled_steps(), rows, hash_keys, width
-    )
+    return _receive(compiled_steps(), LOW_BITS, rows, choices, hash_keys, width)
 
 
 def receive_bits_portable(
     rows: Words, choices: Words, hash_keys: Octets, width: int
 ) -> tuple[Words, Words]:
     """The twin of `receive_bits` that compiles nothing."""
-    return _receive(PORTABLE, rows, choices), _low_bits(PORTABLE, rows, hash_keys, width)
+    return _receive(PORTABLE, LOW_BITS, rows, choices, hash_keys, width)
 
 
 def send(sender: Sender, flips: Words, hash_keys: Octets, words: int) -> tuple[Words, Words]:
@@ -291,66 +288,83 @@ def send(sender: Sender, flips: Words, hash_keys: Octets, words: int) -> tuple[W
     sender  its ends of correlations (n, 2) and its secret (2,)
     flips   (n / 64,): the receiver's message
     """
-    return _send(compiled_steps(), _strings, sender, flips, hash_keys, words)
+    return _send(compiled_steps(), WHOLE, sender, flips, hash_keys, words)
 
 
 def send_portable(
     sender: Sender, flips: Words, hash_keys: Octets, words: int
 ) -> tuple[Words, Words]:
     """The twin of `send` that compiles nothing."""
-    return _send(PORTABLE, _strings, sender, flips, hash_keys, words)
+    return _send(PORTABLE, WHOLE, sender, flips, hash_keys, words)
 
 
 def send_bits(sender: Sender, flips: Words, hash_keys: Octets, width: int) -> tuple[Words, Words]:
     """As `send`, and of each string the low `width` bits: (width, n / 64) packed words."""
-    return _send(compiled_steps(), _low_bits, sender, flips, hash_keys, width)
+    return _send(compiled_steps(), LOW_BITS, sender, flips, hash_keys, width)
 
 
 def send_bits_portable(
     sender: Sender, flips: Words, hash_keys: Octets, width: int
 ) -> tuple[Words, Words]:
     """The twin of `send_bits` that compiles nothing."""
-    return _send(PORTABLE, _low_bits, sender, flips, hash_keys, width)
+    return _send(PORTABLE, LOW_BITS, sender, flips, hash_keys, width)
 
 
-def _receive(loops: Loops, rows: Words, choices: Words) -> Words:
+def _receive(
+    loops: Loops, kept: Kept, rows: Words, choices: Words, hash_keys: Octets, size: int
+) -> tuple[Words, Words]:
     flips = np.empty((1, len(choices)), dtype=np.uint64)
     loops.slice_low(rows, flips)
     flips[0] ^= choices
-    return flips.reshape(-1)
+    out = kept.room(len(rows), size)
+    for first in range(0, len(rows), ROWS_A_STEP):
+        kept.put(loops, rows[first : first + ROWS_A_STEP], hash_keys, out, first)
+    return flips.reshape(-1), out
 
 
 def _send(
-    loops: Loops,
-    kept: Callable[[Loops, Words, Octets, int], Words],
-    sender: Sender,
-    flips: Words,
-    hash_keys: Octets,
-    size: int,
+    loops: Loops, kept: Kept, sender: Sender, flips: Words, hash_keys: Octets, size: int
 ) -> tuple[Words, Words]:
     rows, delta = sender
-    zeros = np.empty_like(rows)
-    loops.move(rows, delta, flips, zeros)
-    return kept(loops, zeros, hash_keys, size), kept(loops, zeros ^ delta, hash_keys, size)
-
-
-def _strings(loops: Loops, rows: Words, hash_keys: Octets, words: int) -> Words:
-    out = np.empty((len(rows), words), dtype=np.uint64)
+    zeros, ones = kept.room(len(rows), size), kept.room(len(rows), size)
+    room = np.empty((min(ROWS_A_STEP, len(rows)), 2), dtype=np.uint64)
     for first in range(0, len(rows), ROWS_A_STEP):
         part = rows[first : first + ROWS_A_STEP]
-        for block, key in enumerate(hash_keys):
-            made = out[first : first + ROWS_A_STEP, 2 * block : 2 * block + 2]
-            made[:] = loops.hash_rows(part, key)[:, : made.shape[1]]
-    return out
+        moved, bits = room[: len(part)], flips[first // 64 : (first + len(part)) // 64]
+        for out, turned in ((zeros, bits), (ones, ~bits)):
+            loops.move(part, delta, turned, moved)
+            kept.put(loops, moved, hash_keys, out, first)
+    return zeros, ones
 
 
-def _low_bits(loops: Loops, rows: Words, hash_keys: Octets, width: int) -> Words:
-    out = np.empty((width, len(rows) // 64), dtype=np.uint64)
-    for first in range(0, len(rows), ROWS_A_STEP):
-        part = rows[first : first + ROWS_A_STEP]
-        hashed = loops.hash_rows(part, hash_keys[0])
-        loops.slice_low(hashed, out[:, first // 64 : (first + len(part)) // 64])
-    return out
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of strings: room for those of so many rows, and how a part is put there."""
+
+    room: Callable[[int, int], Words]
+    put: Callable[[Loops, Words, Octets, Words, int], None]
+
+
+def _whole_room(rows: int, words: int) -> Words:
+    return np.empty((rows, words), dtype=np.uint64)
+
+
+def _put_whole(loops: Loops, rows: Words, hash_keys: Octets, out: Words, first: int) -> None:
+    for block, key in enumerate(hash_keys):
+        made = out[first : first + len(rows), 2 * block : 2 * block + 2]
+        made[:] = loops.hash_rows(rows, key)[:, : made.shape[1]]
+
+
+def _low_room(rows: int, width: int) -> Words:
+    return np.empty((width, rows // 64), dtype=np.uint64)
+
+
+def _put_low(loops: Loops, rows: Words, hash_keys: Octets, out: Words, first: int) -> None:
+    hashed = loops.hash_rows(rows, hash_keys[0])
+    loops.slice_low(hashed, out[:, first // 64 : (first + len(rows)) // 64])
+
+
+WHOLE, LOW_BITS = Kept(_whole_room, _put_whole), Kept(_low_room, _put_low)
 
 
 # ---- steps ---------------------------------------------------------------------------------------
@@ -417,6 +431,18 @@ def compiled_steps() -> Loops:
     return Loops(
         grow, loops.mend, loops.accumulate, compress, loops.slice_low, loops.move, aes.hash_rows
     )
+
+
+def warm() -> None:
+    """Run every step once, on a small code."""
+    code, key = Code(4, 8, 16, 6, 9), np.zeros(16, np.uint8)
+    base = np.zeros((code.depth, code.trees, 2), np.uint64)
+    _, leaves = plant(base[0, 0], base[0], base, key)
+    rows = compress(graft(base, base, key), code, 0, code.rows)
+    assert leaves.shape == (code.positions, 2)
+    flips = np.zeros(code.rows // 64, np.uint64)
+    receive_bits(rows, flips, key.reshape(1, -1), 1)
+    send_bits((rows, base[0, 0]), flips, key.reshape(1, -1), 1)
 
 
 def _schedule(key: Octets) -> Octets:
