@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 ROUNDS = (
-    Says("extend", to="one", size="16 a transfer, at most 2^20 of them"),
+    Says("extend", to="one", size="16 / depth a transfer, at most 2^20 of them"),
     Says("mend", to="one", size="1/8 a bit triple, from three parties up"),
     Says("correct", to="one", size="8 words a transfer, at most 16 MiB"),
     Says("masked", to="all", size="two masked factors a product, at most 16 MiB"),

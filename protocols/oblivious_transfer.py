@@ -67,7 +67,7 @@ Octets = npt.NDArray[np.uint8]
 TRANSFERS_MAX = 1 << 20  # in one message: 4 MiB, and what a window of work holds
 WIDTH_MAX = 8  # bits of a string that `random_bits` keeps: more are cheaper as a whole word
 SILENT_TRANSFERS_MIN = 1 << 15  # a first expansion says as much as SoftSpoken for so many
-COUNTERS_A_STEP = 1 << 10  # of 128 transfers: what one Compute does, so that cores can share a call
+COUNTERS_A_STEP = 1 << 12  # of 128 transfers: what one Compute does, so that cores share a call
 
 
 @dataclass(frozen=True, slots=True, repr=False)

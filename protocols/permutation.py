@@ -36,7 +36,7 @@ from protocols.ring import Elements, Ring
 __all__ = ["ROUNDS", "permute", "switches"]
 
 ROUNDS = (
-    Says("extend", to="one", size="16 a transfer, at most 2^20 of them"),
+    Says("extend", to="one", size="16 / depth a transfer, at most 2^20 of them"),
     Says("switch", to="one", size="8 words of a row for each switch, at most 16 MiB"),
 )
 

@@ -18,8 +18,10 @@ block of output: see `protocols.kernels.aes`. Correlation robustness is what hon
 parties need of it.
 
 Messages are uint64 (counters, trees, 2): 128 transfers a counter of AES, 128 / depth trees, so that
-a call can be cut between any two counters. Many transfers take `protocols.kernels.extension_loops`,
-which leaves the cache with the results only; few take NumPy. The bytes are the same.
+a call can be cut between any two counters. Where AES instructions and the compiler are, calls take
+`protocols.kernels.extension_loops`, where nothing but messages and results leaves the cache; few
+transfers too, for preparing 512 ciphers of OpenSSL costs the twin more than loading the compiler
+does after some 200 calls. The bytes are the same.
 """
 
 from __future__ import annotations
@@ -51,7 +53,6 @@ Sender = tuple[Octets, Words]
 ROW_BITS = 128  # base OTs of one direction, and bits of a correlated row
 COUNTER_BITS = 128  # transfers that one AES block of each leaf covers
 DEPTHS = (4, 8)  # bits of the secret a tree: more mean fewer bytes and more work
-SMALL_COUNTERS = 8  # fewer than one block: loading the compiler costs more than it saves
 STREAM_BLOCKS = 1 << 15  # keystream that the twins hold at a time, in blocks of AES
 
 
@@ -170,8 +171,8 @@ def _fold(streams: Words, columns: Words, shared: Words) -> None:
 def receive(
     leaves: Octets, choices: Words, start: int, hash_keys: Octets, words: int
 ) -> tuple[Words, Words]:
-    """`receive_portable`, by the fastest version for this machine and size."""
-    wide = _lanes(len(choices) // 2)
+    """`receive_portable`, by the fastest version for this machine."""
+    wide = _lanes()
     if not wide or not words:
         return receive_portable(leaves, choices, start, hash_keys, words)
     message, out = _receive(wide, leaves, choices, start, hash_keys, words, bits=False)
@@ -181,8 +182,8 @@ def receive(
 def receive_bits(
     leaves: Octets, choices: Words, start: int, hash_keys: Octets, width: int
 ) -> tuple[Words, Words]:
-    """`receive_bits_portable`, by the fastest version for this machine and size."""
-    wide = _lanes(len(choices) // 2)
+    """`receive_bits_portable`, by the fastest version for this machine."""
+    wide = _lanes()
     if not wide:
         return receive_bits_portable(leaves, choices, start, hash_keys, width)
     message, out = _receive(wide, leaves, choices, start, hash_keys, width, bits=True)
@@ -192,8 +193,8 @@ def receive_bits(
 def send(
     keys: Sender, message: Words, start: int, hash_keys: Octets, words: int
 ) -> tuple[Words, Words]:
-    """`send_portable`, by the fastest version for this machine and size."""
-    wide = _lanes(len(message))
+    """`send_portable`, by the fastest version for this machine."""
+    wide = _lanes()
     if not wide or not words:
         return send_portable(keys, message, start, hash_keys, words)
     zeros, ones = _send(wide, keys, message, start, hash_keys, words, bits=False)
@@ -203,17 +204,17 @@ def send(
 def send_bits(
     keys: Sender, message: Words, start: int, hash_keys: Octets, width: int
 ) -> tuple[Words, Words]:
-    """`send_bits_portable`, by the fastest version for this machine and size."""
-    wide = _lanes(len(message))
+    """`send_bits_portable`, by the fastest version for this machine."""
+    wide = _lanes()
     if not wide:
         return send_bits_portable(keys, message, start, hash_keys, width)
     zeros, ones = _send(wide, keys, message, start, hash_keys, width, bits=True)
     return zeros[:, : 2 * len(message)], ones[:, : 2 * len(message)]
 
 
-def _lanes(counters: int) -> aes.Lanes:
+def _lanes() -> aes.Lanes:
     """What picks the instructions; nothing where the twin is to run."""
-    name = "portable" if counters < SMALL_COUNTERS else aes.host_versions()[0]
+    name = aes.host_versions()[0]
     return () if name == "portable" else aes.lanes(name)
 
 

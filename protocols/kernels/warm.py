@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from protocols.kernels import gates, prime, silent
+from protocols.kernels import aes, extension, gates, prime, silent
 from protocols.kernels.compiling import compiled
 from protocols.kernels.moments import SMALL_ROWS, wide_sum
 from protocols.kernels.okvs import compiled_loops
@@ -36,6 +36,19 @@ def warm() -> None:
     gates.compiled_loops().settle((said, said), row, (row, row), (row, row), np.uint64(0), row)
     wide_sum(np.zeros((1, SMALL_ROWS + 1), np.int64), 0)
     silent.warm()
+    _warm_transfers()
+
+
+def _warm_transfers() -> None:
+    """AES and OT extension by the instructions that this machine will choose."""
+    best = aes.version(aes.host_versions()[0])
+    key, row = np.zeros((2, 16), np.uint8), np.zeros((1, 2), np.uint64)
+    best.expand(key, 0, 1)
+    best.hash_rows(row, key[0])
+    best.double(row, key)
+    leaves, bits = np.zeros((32, 16, 16), np.uint8), np.zeros(2, np.uint64)
+    message, _ = extension.receive(leaves, bits, 0, key[:1], 1)
+    extension.send((leaves, bits), message, 0, key[:1], 1)
 
 
 if __name__ == "__main__":
