@@ -17,12 +17,14 @@ Opens      for each quantile the bits [answer <= tested point] and nothing else.
            grid is the policy's. Quantiles 0 and 1 are refused unless the caller allows them; q
            near them is as bad where min(q, 1 - q) N is small: demand N >= k / min(q, 1 - q)
            beforehand, a threshold on N. With no rows at all the bits say so.
-Rounds     levels * (c + 2 + ceil(log2(bits - 1))) and the triples' 1 for every 2^20 of them (2 from
-           three parties up): levels = ceil(log_ways(points)), 20 or 5 for 2^20 points by 2 or 16
-           ways; c = 0, 1, 2, 3, 5 carry-save levels for 2, 3, 4, 5 to 6, 10 parties; bits =
-           log2(den * total) + 2 at most.
-Bytes      for each test the gates of `tally.signs` (71 for 27 bits and two parties), to each peer
-           1/4 and a triple; ways - 1 tests a level and quantile: 20 or 75 for 2^20 points.
+Rounds     levels * (c + 2 + ceil(log2(bits - 1))) and 2 draws of 1 for every 2^20 triples (of 2
+           from three parties up), none where the stock holds them: levels =
+           ceil(log_ways(points)), 20 or 5 for 2^20 points by 2 or 16 ways; c = 0, 1, 2, 3, 4, 5
+           carry-save levels for 2, 3, 4, 5 to 6, 7 to 9, 10 parties; bits = log2(den * total) + 2
+           at most.
+Bytes      for each test what `tally.signs` takes (26 gates and 25 pairs for 27 bits and two
+           parties), to each peer 1/4 or 3/8 and a triple; ways - 1 tests a level and quantile: 20
+           or 75 for 2^20 points.
 Error      none: integers throughout; den * total < 2^62, else refused.
 Source     Aggarwal, Mishra, Pinkas, EUROCRYPT 2004, section 3 (k-th ranked element of several
            parties); counts compared as sums of the parties' own numbers.
@@ -41,9 +43,10 @@ from protocols.abort import Inconsistent
 from protocols.arithmetic import open_bits
 from protocols.kernels.registry import register
 from protocols.masked_sum import zero_bits
-from protocols.order.tally import sign_words, signs
+from protocols.order.tally import signs, signs_needs
 from protocols.party import Compute, Protocol, Says, Seat
-from protocols.triples import and_triples
+from protocols.stock import Needs
+from protocols.triples import and_triples, pair_triples
 
 __all__ = [
     "ABOVE",
@@ -60,14 +63,14 @@ __all__ = [
     "levels",
     "neighbours",
     "quantile_bits",
-    "quantile_triples",
+    "quantile_needs",
     "quantiles",
 ]
 
 ROUNDS = (
-    Says("extend", to="one", size="16 a transfer, at most 2^20 of them"),
+    Says("extend", to="one", size="16 / depth a transfer, at most 2^20 of them"),
     Says("mend", to="one", size="1/8 a bit triple, from three parties up"),
-    Says("masked", to="all", size="1/4 an AND gate, at most 16 MiB"),
+    Says("masked", to="all", size="1/4 a gate or 3/8 a pair, at most 16 MiB"),
     Says("bits", to="all", size="1/8 a test, in whole words"),
 )
 
@@ -78,6 +81,7 @@ INVERSE, BELOW, ABOVE = "inverse", "below", "above"
 POINTS_MAX = 1 << 22  # a ladder of 32 MiB; a finer grid: ask again within the cell that came out
 WAYS_MAX = 64  # tests of one level and quantile; more cost bytes and save no round
 VALUE_BITS = 62  # den * total: a sum and its sign stay inside 64 bits
+WORD = 64
 ROWS_A_BLOCK = 1 << 20  # of a ladder at a time: 8 MiB of grid places
 
 
@@ -280,17 +284,17 @@ def quantile_bits(questions: Sequence[Quantile], total_max: int) -> int:
     return most.bit_length() + 1
 
 
-def quantile_triples(
+def quantile_needs(
     parties: int, points: Sequence[int], questions: Sequence[Quantile], total_max: int, ways: int
-) -> int:
-    """AND triples that `quantiles` draws, all at once; `points` of each column's grid."""
+) -> Needs:
+    """What `quantiles` draws, all at once; `points` of each column's grid."""
     bits = quantile_bits(questions, total_max)
     sizes = [_sizes(points[question.column], ways) for question in questions]
-    words = 0
+    needs = Needs({})
     for level in range(max(map(len, sizes), default=0)):
         tests = [_tests(each[level], ways) for each in sizes if level < len(each)]
-        words += sign_words(parties, sum(tests), bits)
-    return 64 * words
+        needs = needs + signs_needs(parties, sum(tests), bits)
+    return needs
 
 
 def _tests(size: int, ways: int) -> int:
@@ -318,11 +322,12 @@ def quantiles(
     grids = [each.grid for each in ladders]
     points = [grid.points for grid in grids]
     searches = [_Search(q, points[q.column], points[q.column], ways) for q in questions]
-    drawn = quantile_triples(len(seat.parties), points, questions, total_max, ways)
-    triples = yield from and_triples(seat, drawn)
+    needs = quantile_needs(len(seat.parties), points, questions, total_max, ways).counts
+    triples = yield from and_triples(seat, WORD * needs.get("and", 0))
+    pairs = yield from pair_triples(seat, WORD * needs.get("pair", 0))
     while active := [search for search in searches if search.size > 1]:
         own = np.concatenate([_own(seat, ladders, search) for search in active])
-        under = yield from signs(seat, own, bits, triples)
+        under = yield from signs(seat, own, bits, triples, pairs)
         masked = under ^ zero_bits(seat, len(under)) ^ np.uint8(seat.index == 0)
         _narrow(active, (yield from open_bits(seat, masked)).tolist())
     return [grids[s.question.column].value(min(s.first, s.points - 1)) for s in searches]

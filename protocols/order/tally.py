@@ -3,42 +3,45 @@
 What       `signs` says which sums of the parties' own numbers are negative, with all gates of a
            round packed tight: for tens of sums, where a word for each bit would stand mostly
            empty. `carry` is the tree behind it, for gates of any layout.
-Against    honest-but-curious parties, n - 1 of whom may collude; only values masked by AND triples
-           open on the way.
+Against    honest-but-curious parties, n - 1 of whom may collude; only values masked by triples open
+           on the way.
 Rounds     c + 1 + ceil(log2(bits - 1)); c = carry-save levels as in `protocols.comparison`.
-Bytes      to each peer 1/4 a gate; (n - 2) (bits - 1) + 3 bits gates a sum at most, each one AND
-           triple, rounded up to 64 once a round.
+Bytes      to each peer 1/4 a gate and 3/8 a pair; (n - 1) (bits - 1) gates a sum, each one AND
+           triple, and bits - 2 pairs, rounded up to 64 in each round.
 Source     Wallace 1964 (carry-save); Ladner and Fischer 1980 (the tree).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from protocols.arithmetic import and_words
+from protocols.arithmetic import and_pairs, and_words
 from protocols.kernels.bits import pack, unpack, words_for
 from protocols.party import Protocol, Says, Seat
-from protocols.triples import AndTriples
+from protocols.stock import Needs
+from protocols.triples import AndTriples, PairTriples
 
-__all__ = ["ROUNDS", "carry", "sign_words", "signs"]
+__all__ = ["ROUNDS", "carry", "carry_pairs", "signs", "signs_needs"]
 
-ROUNDS = (Says("masked", to="all", size="1/4 an AND gate, at most 16 MiB"),)
+ROUNDS = (Says("masked", to="all", size="1/4 a gate or 3/8 a pair, at most 16 MiB"),)
 
 Bits = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
-Gates = TypeVar("Gates", Bits, Words)  # a bit each, or 64 a word
+Gates = npt.NDArray[Any]  # a bit each, or 64 a word
 
 
-def signs(seat: Seat, own: Words, bits: int, triples: AndTriples) -> Protocol[Bits]:
+def signs(
+    seat: Seat, own: Words, bits: int, triples: AndTriples, pairs: PairTriples
+) -> Protocol[Bits]:
     """Shared bits (m,): whether the sum over parties of their own numbers is negative.
 
-    own      uint64 (m,), this party's own numbers mod 2^64, known to it or a share
-    bits     2 to 64; the sums lie in [-2^(bits - 1), 2^(bits - 1))
-    triples  at least `sign_words` words of them are left
+    own             uint64 (m,), this party's own numbers mod 2^64, known to it or a share
+    bits            2 to 64; the sums lie in [-2^(bits - 1), 2^(bits - 1))
+    triples, pairs  at least what `signs_needs` says is left of them
     """
     mine = unpack(own[:, None], bits).T
     addends = [mine if party == seat.me else np.zeros_like(mine) for party in seat.parties]
@@ -48,21 +51,23 @@ def signs(seat: Seat, own: Words, bits: int, triples: AndTriples) -> Protocol[Bi
     generate = yield from _and(seat, x[:-1], y[:-1], triples)
 
     def join(high: Bits, low: Bits) -> Protocol[Bits]:
-        return (yield from _and(seat, np.stack((high, high)), low, triples))
+        factors = pack(low.reshape(2, -1))
+        joined = yield from and_pairs(seat, pack(high.reshape(-1)), factors, pairs)
+        return unpack(joined, high.size).reshape(low.shape)
 
     carried = yield from carry(generate, x[:-1] ^ y[:-1], join)
     negative: Bits = x[-1] ^ y[-1] ^ carried
     return negative
 
 
-def sign_words(parties: int, count: int, bits: int) -> int:
-    """Words of AND triples that `signs` takes."""
-    gates, addends = 0, parties
+def signs_needs(parties: int, count: int, bits: int) -> Needs:
+    """What `signs` takes of its triples and pairs."""
+    gates, addends = words_for((bits - 1) * count), parties
     while addends > 2:
         gates += words_for(addends // 3 * (bits - 1) * count)
         addends -= addends // 3
-    gates += words_for((bits - 1) * count)
-    return gates + sum(words_for(2 * pairs * count) for pairs in carry_pairs(bits - 1))
+    pairs = sum(words_for(each * count) for each in carry_pairs(bits - 1))
+    return Needs({"and": gates, "pair": pairs})
 
 
 def carry_pairs(bits: int) -> Iterator[int]:

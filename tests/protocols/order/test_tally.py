@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from protocols.order.tally import sign_words, signs
+from protocols.order.tally import signs, signs_needs
 from protocols.party import play
-from protocols.triples import and_triples
+from protocols.triples import and_triples, pair_triples
 
 EDGES = [0, 1, -1, 2**62, -(2**62), 2**63 - 1, -(2**63), 5]
 
@@ -14,10 +14,11 @@ def run(seats, numbers, bits, took):
     """numbers: (parties, m) Python integers."""
 
     def one(seat, own):
-        words = sign_words(len(seats), len(own), bits)
-        triples = yield from and_triples(seat, 64 * words)
-        found = yield from signs(seat, own, bits, triples)
-        took.append((triples.taken, words))
+        needs = signs_needs(len(seats), len(own), bits).counts
+        triples = yield from and_triples(seat, 64 * needs["and"])
+        pairs = yield from pair_triples(seat, 64 * needs.get("pair", 0))
+        found = yield from signs(seat, own, bits, triples, pairs)
+        took.append(((triples.taken, pairs.taken), (needs["and"], needs.get("pair", 0))))
         return found
 
     own = {
