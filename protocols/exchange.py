@@ -37,10 +37,13 @@ def exchange(
             {name: group} if group else {},
         )
         parts.append(heard)
-    empty = np.zeros((0, *expect.shape[1:]), dtype=expect.dtype)
-    return {
-        peer: np.concatenate([empty, *(heard[peer, name] for heard in parts)]) for peer in hears
-    }
+    return {peer: _whole([heard[peer, name] for heard in parts], expect) for peer in hears}
+
+
+def _whole(parts: list[Value], expect: Expect) -> Value:
+    if len(parts) == 1:
+        return parts[0]  # as it was heard: nothing large is copied
+    return np.concatenate([np.zeros((0, *expect.shape[1:]), dtype=expect.dtype), *parts])
 
 
 def broadcast(seat: Seat, name: str, value: Value) -> Protocol[dict[Party, Value]]:

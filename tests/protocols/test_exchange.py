@@ -31,3 +31,12 @@ def test_rows_longer_than_a_part_go_one_by_one(seats, monkeypatch):
         {"a": exchange("x", {"b": value}, (), expect), "b": exchange("x", {}, ("a",), expect)}
     )
     assert np.array_equal(found["b"]["a"], value)
+
+
+def test_a_message_of_one_part_is_handed_on_as_it_was_heard():
+    heard = np.ones(3, np.uint64)
+    hearing = exchange("x", {}, ("a",), Expect("uint64", (3,)))
+    next(hearing)
+    with pytest.raises(StopIteration) as end:
+        hearing.send({("a", "x"): heard})
+    assert end.value.value["a"] is heard
