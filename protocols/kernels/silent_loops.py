@@ -8,10 +8,14 @@ is a public code's.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
+from numba import types
 
-from protocols.kernels.aes_loops import hash_loop
+from protocols.kernels.aes_loops import BLOCK, WORD, address, hash_loop, intrinsic, load, store
 from protocols.kernels.compiling import compile_loop
 
 __all__ = ["accumulate", "compress", "grow", "mend", "move", "slice_low"]
@@ -67,6 +71,27 @@ def _accumulate(rows: Words) -> None:
         rows[i, 1] = second
 
 
+def _picked(_typing: Any, target: Any, regions: Any, size: Any, pick: Any) -> Any:
+    """Xor into the row at an address one row of each of four regions of `size` rows."""
+
+    def emit(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        place, start, rows, word = arguments
+        value = load(builder, place, BLOCK)
+        mask, sixteen = builder.sub(rows, ir.Constant(WORD, 1)), ir.Constant(WORD, 16)
+        for number in range(4):
+            drawn = builder.and_(builder.lshr(word, ir.Constant(WORD, 16 * number)), mask)
+            row = builder.add(drawn, builder.mul(rows, ir.Constant(WORD, number)))
+            found = builder.add(start, builder.mul(row, sixteen))
+            value = builder.xor(value, load(builder, found, BLOCK))
+        store(builder, value, place)
+        return context.get_dummy_value()
+
+    return types.none(target, regions, size, pick), emit
+
+
+picked = intrinsic(_picked)
+
+
 def _compress(
     lanes: Lanes, schedule: Octets, regions: Words, group: int, first: int, out: Words
 ) -> None:
@@ -75,22 +100,16 @@ def _compress(
     Row i of `out` is row first + i of the code's rows; n and first are even. A word of draws holds
     sixteen bits a region.
     """
-    mask = np.uint64(regions.shape[1] - 1)
+    size = np.int64(regions.shape[1])
     numbers = np.empty((PAIRS_A_STEP, 2), dtype=np.uint64)
-    picks = np.empty((PAIRS_A_STEP, 2), dtype=np.uint64)
+    picks = np.empty(2 * PAIRS_A_STEP, dtype=np.uint64)
     for start in range(0, out.shape[0], 2 * PAIRS_A_STEP):
         for pair in range(PAIRS_A_STEP):
             numbers[pair, 0] = np.uint64((first + start) // 2 + pair)
             numbers[pair, 1] = np.uint64(group)
-        hash_loop(lanes, numbers, schedule, picks)
-        for i in range(start, min(start + 2 * PAIRS_A_STEP, out.shape[0])):
-            pick = picks[(i - start) >> 1, i & 1]
-            a = np.int64(pick & mask)
-            b = np.int64((pick >> np.uint64(16)) & mask)
-            c = np.int64((pick >> np.uint64(32)) & mask)
-            d = np.int64((pick >> np.uint64(48)) & mask)
-            out[i, 0] ^= regions[0, a, 0] ^ regions[1, b, 0] ^ regions[2, c, 0] ^ regions[3, d, 0]
-            out[i, 1] ^= regions[0, a, 1] ^ regions[1, b, 1] ^ regions[2, c, 1] ^ regions[3, d, 1]
+        hash_loop(lanes, numbers, schedule, picks.reshape(-1, 2))
+        for i in range(min(2 * PAIRS_A_STEP, out.shape[0] - start)):
+            picked(address(out) + 16 * (start + i), address(regions), size, picks[i])
 
 
 def _slice_low(rows: Words, out: Words) -> None:
