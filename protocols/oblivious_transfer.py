@@ -12,9 +12,9 @@ Bytes      connect 32 + 4096 + 4096 to each peer; a transfer 16 / depth, from re
            4 with trees of depth 4, 2 with depth 8 (`Seat.depth`).
 Source     base: Chou and Orlandi, "The simplest protocol for oblivious transfer", LATINCRYPT 2015,
            figure 1, in the prime-order subgroup of Ed25519. Extension: Roy, "SoftSpokenOT", CRYPTO
-           2022: section 3.1 (small-field VOLE, figure 7), section 6 (trees from base OTs), with
-           the repetition code and without the checks of sections 4 and 5; see
-           `protocols.kernels.extension`, `protocols.kernels.tree`.
+           2022, section 3.1, figure 7: small-field VOLE, with the repetition code and without the
+           checks against malicious parties (`protocols.kernels.extension`); trees from base OTs:
+           Boyle et al., CCS 2019 (`protocols.kernels.tree`).
 
 Base OTs, extension and use are apart: another extension needs other kernels behind `random_ot` and
 nothing else.
@@ -276,7 +276,7 @@ def _valid(peer: Party, points: Octets) -> Octets:
 def _give_trees(
     seat: Seat, labels: Mapping[Party, bytes], pairs: Mapping[Party, Octets]
 ) -> Protocol[tuple[dict[Party, Words], dict[Party, Words]]]:
-    """Section 6: whole trees of this party's, their sums masked by the pairs; the peers' sums."""
+    """Whole trees of this party's, their sums masked by the pairs; the peers' sums."""
     trees, depth = ROW_BITS // seat.depth, seat.depth
     whole, says = {}, {}
     for peer in seat.peers:

@@ -7,7 +7,8 @@ Against    honest-but-curious parties, n - 1 of whom may collude: the others see
 Rounds     for each group of layers, or block of a layer, whose strings have at most 2^22 words: 1 +
            the parts of its corrections (2 at best); the same for the rows that become zero.
 Bytes      for N rows, N the next power of two of the larger row count, from the owner to each peer
-           16 (N log2 N - N / 2 + rows_out); to the owner 8 words of a row for each of those.
+           t (N log2 N - N / 2 + rows_out), t bytes a transfer (`protocols.oblivious_transfer`:
+           4 or 2, silent fewer); to the owner 8 words of a row for each of those.
 Source     network: Benes 1964, routed by Opferman and Tsao-Wu 1971; switches over OT: Mohassel and
            Sadeghian, EUROCRYPT 2013, section 4.2, with one correlated string a switch: both outputs
            follow from the share of t (b - a).

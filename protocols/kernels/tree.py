@@ -15,9 +15,9 @@ two sums, masked with the base keys. It then knows at each level every node but 
 `regrow` counts leaves by their distance y = x xor path, so that the missing leaf always has number
 0: no index and no branch depends on the path (bits of the path only pick by masks).
 
-Source  Goldreich, Goldwasser, Micali, JACM 1986; puncturing as in Roy, "SoftSpokenOT", CRYPTO 2022,
-        section 6 (semi-honest), and Boyle et al., "Efficient two-round OT extension and silent
-        non-interactive secure computation", CCS 2019, section 3.
+Source  Goldreich, Goldwasser, Micali, JACM 1986; puncturing by one OT a level as in Boyle et
+        al., "Efficient two-round OT extension and silent non-interactive secure computation", CCS
+        2019, against honest-but-curious parties.
 """
 
 from __future__ import annotations

@@ -11,13 +11,14 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from measuring import connected, fastest, report
 
 from protocols.arithmetic import multiply, select
-from protocols.oblivious_transfer import random_ot
+from protocols.oblivious_transfer import random_bits, random_ot
 from protocols.party import Trace, play
 from protocols.permutation import permute
 from protocols.ring import Ring
 from protocols.triples import and_triples
 
 RING = Ring(1)
+TRANSFERS = 1 << 20
 
 
 def aes_s(items):
@@ -27,8 +28,8 @@ def aes_s(items):
     return fastest(lambda: cipher.update(data))
 
 
-def measured(name, items, parties, make):
-    table = connected(parties)
+def measured(name, items, parties, make, depth=4):
+    table = connected(parties, depth)
     uses = iter(range(1000))
     trace = Trace()
 
@@ -40,10 +41,24 @@ def measured(name, items, parties, make):
 
 
 def transfers(seat):
-    bits = np.ones(1 << 20, np.uint8)
+    bits = np.ones(TRANSFERS, np.uint8)
     return random_ot(
-        seat, 1 << 20, 1, {"b": bits} if seat.me == "a" else {}, ("a",) if seat.me == "b" else ()
+        seat, TRANSFERS, 1, {"b": bits} if seat.me == "a" else {}, ("a",) if seat.me == "b" else ()
     )
+
+
+def bits_of(width):
+    def transfers_of_bits(seat):
+        bits = np.zeros(TRANSFERS // 64, np.uint64)
+        return random_bits(
+            seat,
+            TRANSFERS,
+            width,
+            {"b": bits} if seat.me == "a" else {},
+            ("a",) if seat.me == "b" else (),
+        )
+
+    return transfers_of_bits
 
 
 def products(seat):
@@ -63,7 +78,11 @@ def permutation(seat):
 
 
 if __name__ == "__main__":
-    measured("random_ot", 1 << 20, 2, transfers)
+    for depth in (4, 8):
+        measured(f"random_ot, depth {depth}", TRANSFERS, 2, transfers, depth)
+        for width in (1, 2):
+            name = f"random_bits of {width}, depth {depth}"
+            measured(name, TRANSFERS, 2, bits_of(width), depth)
     for count in (2, 3):
         measured("and_triples", 1 << 20, count, lambda seat: and_triples(seat, 1 << 20))
         measured("multiply, 64 bits", 10_000, count, products)

@@ -15,8 +15,8 @@ def coins(*seed):
     return Randomness(hashlib.sha256(repr(seed).encode()).digest())
 
 
-def connected(count):
-    """Seats of so many parties, with wires from real base OTs."""
+def connected(count, depth=4):
+    """Seats of so many parties, with wires from real base OTs and trees of this depth."""
     parties = tuple("abcdefghij"[:count])
     seats = {
         me: Seat(
@@ -24,6 +24,7 @@ def connected(count):
             parties,
             coins(me),
             {peer: coins(*sorted((me, peer))) for peer in parties if peer != me},
+            depth=depth,
         )
         for me in parties
     }
