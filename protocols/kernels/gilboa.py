@@ -12,6 +12,8 @@ loops take the same path for every secret; the twins by NumPy give the same byte
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -19,7 +21,7 @@ from protocols.kernels.compiling import compiled
 from protocols.kernels.registry import register
 from protocols.ring import Ring
 
-__all__ = ["receive", "receive_portable", "send", "send_portable"]
+__all__ = ["receive", "receive_portable", "send", "send_portable", "warm"]
 
 Words = npt.NDArray[np.uint64]
 WORD = 64
@@ -33,11 +35,12 @@ def send(zeros: Words, ones: Words, factors: Words) -> tuple[Words, Words]:
     factors      (n, words): its factor of each product
     """
     count, words = factors.shape
-    if count <= SMALL_PRODUCTS or words == 2:
+    if count <= SMALL_PRODUCTS:
         return send_portable(zeros, ones, factors)
-    packed = np.empty((count, WORD // 2 + 1), dtype=np.uint64)
-    share = np.empty((count, 1), dtype=np.uint64)
-    compiled("gilboa_send")(zeros.reshape(-1), ones.reshape(-1), factors[:, 0], packed, share[:, 0])
+    packed = np.empty((count, WORD * words // 2 * words + 1), dtype=np.uint64)
+    share = np.empty((count, words), dtype=np.uint64)
+    arguments = [np.ascontiguousarray(x) for x in (zeros, ones, factors)]
+    _loop("gilboa_send", words)(*(_flat(x) for x in (*arguments, packed, share)))
     return packed, share
 
 
@@ -48,11 +51,31 @@ def receive(chosen: Words, factors: Words, packed: Words) -> Words:
     factors  (n, words): its factors; packed: what the sender said
     """
     count, words = factors.shape
-    if count <= SMALL_PRODUCTS or words == 2:
+    if count <= SMALL_PRODUCTS:
         return receive_portable(chosen, factors, packed)
-    share = np.empty((count, 1), dtype=np.uint64)
-    compiled("gilboa_receive")(chosen.reshape(-1), factors[:, 0], packed, share[:, 0])
+    share = np.empty((count, words), dtype=np.uint64)
+    arguments = [np.ascontiguousarray(x) for x in (chosen, factors, packed)]
+    _loop("gilboa_receive", words)(*(_flat(x) for x in (*arguments, share)))
     return share
+
+
+def warm() -> None:
+    """Compile the loops of both rings."""
+    for words in (1, 2):
+        strings, factors = np.zeros((64 * words, words), np.uint64), np.zeros((1, words), np.uint64)
+        packed, share = np.zeros((1, 32 * words * words + 1), np.uint64), np.zeros_like(factors)
+        send_row = (strings, strings, factors, packed, share)
+        _loop("gilboa_send", words)(*(_flat(x) for x in send_row))
+        _loop("gilboa_receive", words)(*(_flat(x) for x in (strings, factors, packed, share)))
+
+
+def _loop(name: str, words: int) -> Callable[..., None]:
+    return compiled(name if words == 1 else f"{name}_wide")
+
+
+def _flat(x: Words) -> Words:
+    """A column of single words as a row of them."""
+    return x[:, 0] if x.shape[1] == 1 else x
 
 
 def send_portable(zeros: Words, ones: Words, factors: Words) -> tuple[Words, Words]:
@@ -103,7 +126,7 @@ def _pack(ring: Ring, bits: int, corrections: Words) -> Words:
         above = ring.scale(corrections[:, bits - t], 1 << (bits - t))
         out[:, t] = (corrections[:, t] & mask) | above
     out[:, half] = corrections[:, half] & ring.from_ints([(1 << half) - 1])
-    return out.reshape(len(out), -1)[:, : half * ring.words + 1]
+    return out.reshape(len(out), (half + 1) * ring.words)[:, : half * ring.words + 1]
 
 
 def _unpack(ring: Ring, bits: int, packed: Words) -> Words:

@@ -9,7 +9,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["gilboa_receive", "gilboa_send", "route", "transpose_halves"]
+__all__ = [
+    "gilboa_receive",
+    "gilboa_receive_wide",
+    "gilboa_send",
+    "gilboa_send_wide",
+    "route",
+    "transpose_halves",
+]
 
 Words = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int64]
@@ -130,3 +137,70 @@ def gilboa_receive(chosen: Words, factors: Words, packed: Words, share: Words) -
             high = chosen[base + 64 - t] + ((said >> other) & (zero - ((a >> other) & one)))
             total += (low << shift) + (high << other)
         share[i] = total
+
+
+def gilboa_send_wide(
+    zeros: Words, ones: Words, factors: Words, packed: Words, share: Words
+) -> None:
+    """The same mod 2^128: elements are two words, low and high."""
+    word = np.uint64(64)
+    for i in range(factors.shape[0]):
+        base = 128 * i
+        low_total = np.uint64(0)
+        high_total = np.uint64(0)
+        b_low = factors[i, 0]
+        b_high = factors[i, 1]
+        for t in range(64):
+            shift = np.uint64(t)
+            other = word - shift
+            low = zeros[base + t, 0]
+            high = zeros[base + t, 1]
+            said_low = low + b_low
+            said_high = high + b_high + np.uint64(said_low < low)
+            taken = ones[base + t, 0]
+            said_high = said_high - ones[base + t, 1] - np.uint64(said_low < taken)
+            packed[i, 2 * t] = said_low - taken
+            if t > 0:
+                upper = zeros[base + 128 - t, 0]
+                above = upper + b_low - ones[base + 128 - t, 0]
+                said_high = ((said_high << shift) >> shift) | (above << other)
+                high = (high << shift) | (low >> other)
+                low = low << shift
+                high_total += upper << other
+            packed[i, 2 * t + 1] = said_high
+            low_total += low
+            high_total += high + np.uint64(low_total < low)
+        packed[i, 128] = zeros[base + 64, 0] + b_low - ones[base + 64, 0]
+        high_total += zeros[base + 64, 0]
+        share[i, 0] = np.uint64(0) - low_total
+        share[i, 1] = np.uint64(0) - high_total - np.uint64(low_total > np.uint64(0))
+
+
+def gilboa_receive_wide(chosen: Words, factors: Words, packed: Words, share: Words) -> None:
+    """The other shares of the same products mod 2^128."""
+    word = np.uint64(64)
+    one = np.uint64(1)
+    zero = np.uint64(0)
+    for i in range(factors.shape[0]):
+        base = 128 * i
+        a_low = factors[i, 0]
+        a_high = factors[i, 1]
+        low_total = zero
+        high_total = chosen[base + 64, 0] + (packed[i, 128] & (zero - (a_high & one)))
+        for t in range(64):
+            shift = np.uint64(t)
+            other = word - shift
+            mask = zero - ((a_low >> shift) & one)
+            said = packed[i, 2 * t + 1]
+            added = packed[i, 2 * t] & mask
+            low = chosen[base + t, 0] + added
+            high = chosen[base + t, 1] + (said & mask) + np.uint64(low < added)
+            if t > 0:
+                masked = (said >> other) & (zero - ((a_high >> other) & one))
+                high_total += (chosen[base + 128 - t, 0] + masked) << other
+                high = (high << shift) | (low >> other)
+                low = low << shift
+            low_total += low
+            high_total += high + np.uint64(low_total < low)
+        share[i, 0] = low_total
+        share[i, 1] = high_total

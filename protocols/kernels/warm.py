@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from protocols.kernels import aes, extension, gates, prime, silent
+from protocols.kernels import aes, extension, gates, gilboa, prime, silent
 from protocols.kernels.compiling import compiled
 from protocols.kernels.moments import SMALL_ROWS, wide_sum
 from protocols.kernels.okvs import compiled_loops
@@ -36,6 +36,7 @@ def warm() -> None:
     gates.compiled_loops().settle((said, said), row, (row, row), (row, row), np.uint64(0), row)
     wide_sum(np.zeros((1, SMALL_ROWS + 1), np.int64), 0)
     silent.warm()
+    gilboa.warm()
     _warm_transfers()
 
 
