@@ -19,13 +19,14 @@ from protocols.triples import and_triples
 
 RING = Ring(1)
 TRANSFERS = 1 << 20
+BLOCK = 1 << 14
 
 
 def aes_s(items):
-    """Seconds for AES-128-ECB over 16 bytes an item."""
+    """Seconds for AES-128-ECB over 16 bytes an item, in blocks that stay in the cache."""
     cipher = Cipher(algorithms.AES(bytes(16)), modes.ECB()).encryptor()
-    data = bytes(16 * items)
-    return fastest(lambda: cipher.update(data))
+    data, out = bytes(16 * BLOCK), bytearray(16 * BLOCK + 16)
+    return fastest(lambda: [cipher.update_into(data, out) for _ in range(64)]) * items / 64 / BLOCK
 
 
 def measured(name, items, parties, make, depth=4):

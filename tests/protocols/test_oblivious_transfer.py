@@ -242,7 +242,17 @@ def test_no_transfers_of_bits_say_nothing(connected):
     assert found["a"].ones["b"].shape == (3, 0)
 
 
-@pytest.mark.slow
+def test_sums_of_trees_look_uniform_whatever_their_trees(seats):
+    """255 degrees of freedom: mean 255, deviation 22.6."""
+    trace = Trace()
+    play({p: connect(s) for p, s in seats(4, "uniform").items()}, trace)
+    octets = np.concatenate(
+        [v.view(np.uint8).reshape(-1) for _, _, n, v in trace.said if n == "sums"]
+    )
+    counts, wanted = np.bincount(octets, minlength=256), len(octets) / 256
+    assert ((counts - wanted) ** 2 / wanted).sum() < 255 + 6 * 22.6
+
+
 def test_more_transfers_than_one_message_holds_are_all_right(seats, dealt):
     table = dealt(seats(2, "many"))
     count = TRANSFERS_MAX + 64
