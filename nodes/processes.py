@@ -7,11 +7,18 @@ import ctypes
 import resource
 from pathlib import Path
 
-__all__ = ["PROC", "descendants", "keep_freed_memory", "peak_memory", "program_of"]
+__all__ = [
+    "PROC",
+    "descendants",
+    "give_back_memory",
+    "keep_freed_memory",
+    "peak_memory",
+    "program_of",
+]
 
 PROC = Path("/proc")
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
-KEPT_BYTES_MAX = 2**27  # freed memory that stays with the process: some mails and arrays in turn
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h
+KEPT_BYTES = 2**27  # freed memory at the heap's end beyond which glibc gives back: some mails
 ARRAY_BYTES = 2**25  # the largest block that glibc lets stay; a message and its parts are smaller
 
 
@@ -44,7 +51,7 @@ def peak_memory() -> int:
 
 
 def keep_freed_memory() -> bool:
-    """Freed blocks stay with this process, up to KEPT_BYTES_MAX of them, for the next array.
+    """Freed blocks stay with this process for the next array, until `give_back_memory`.
 
     Else each array of a message's size is given back and taken anew from the kernel, which clears
     every page: more time than is spent on hashing it. False where the C library has no such choice.
@@ -53,4 +60,15 @@ def keep_freed_memory() -> bool:
         choose = ctypes.CDLL(None).mallopt
     except AttributeError:
         return False
-    return bool(choose(M_MMAP_THRESHOLD, ARRAY_BYTES) and choose(M_TRIM_THRESHOLD, KEPT_BYTES_MAX))
+    chosen = {
+        M_ARENA_MAX: 1,  # else each thread would keep as much
+        M_MMAP_THRESHOLD: ARRAY_BYTES,
+        M_TRIM_THRESHOLD: KEPT_BYTES,
+    }
+    return all(choose(what, size) for what, size in chosen.items())
+
+
+def give_back_memory() -> None:
+    """All freed memory goes back to the kernel: nothing large is about to be made."""
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

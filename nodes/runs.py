@@ -19,6 +19,7 @@ from nodes.core.effects import (
 )
 from nodes.core.node import Core
 from nodes.engine.engine import Attempt, Engine
+from nodes.processes import give_back_memory
 from nodes.session.driver import Post
 from nodes.session.session import Brief
 from nodes.store.outcomes import Outcomes
@@ -114,6 +115,8 @@ class Runs:
             self._count_cost(running)
             await self.transport.close_session(order.session)
             self.running.pop(order.session, None)
+            if not self.running:
+                give_back_memory()
 
     def _ended_early(self, session: bytes, fault: Abort | P2pmpcError) -> None:
         if self.failed():
