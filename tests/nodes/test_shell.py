@@ -194,7 +194,7 @@ def test_a_shape_that_no_memory_holds_ends_the_run_by_name(tmp_path):
         post = south.transport.post
 
         async def absurd(session, peer, name, data):
-            head = b"\x00\x02" + bytes(8) + (2**63).to_bytes(8, "little")
+            head = b"\x00\x02" + bytes(6) + bytes(8) + (2**63).to_bytes(8, "little")
             await post(session, peer, name, head)
 
         south.transport.post = absurd
