@@ -43,10 +43,9 @@ from protocols.abort import Inconsistent
 from protocols.arithmetic import open_bits
 from protocols.kernels.registry import register
 from protocols.masked_sum import zero_bits
-from protocols.order.tally import signs, signs_needs
+from protocols.order.tally import Gates, draw, signs, signs_gates
 from protocols.party import Compute, Protocol, Says, Seat
 from protocols.stock import Needs
-from protocols.triples import and_triples, pair_triples
 
 __all__ = [
     "ABOVE",
@@ -81,7 +80,6 @@ INVERSE, BELOW, ABOVE = "inverse", "below", "above"
 POINTS_MAX = 1 << 22  # a ladder of 32 MiB; a finer grid: ask again within the cell that came out
 WAYS_MAX = 64  # tests of one level and quantile; more cost bytes and save no round
 VALUE_BITS = 62  # den * total: a sum and its sign stay inside 64 bits
-WORD = 64
 ROWS_A_BLOCK = 1 << 20  # of a ladder at a time: 8 MiB of grid places
 
 
@@ -288,13 +286,16 @@ def quantile_needs(
     parties: int, points: Sequence[int], questions: Sequence[Quantile], total_max: int, ways: int
 ) -> Needs:
     """What `quantiles` draws, all at once; `points` of each column's grid."""
+    return _gates(parties, points, questions, total_max, ways).needs
+
+
+def _gates(
+    parties: int, points: Sequence[int], questions: Sequence[Quantile], total_max: int, ways: int
+) -> Gates:
     bits = quantile_bits(questions, total_max)
     sizes = [_sizes(points[question.column], ways) for question in questions]
-    needs = Needs({})
-    for level in range(max(map(len, sizes), default=0)):
-        tests = [_tests(each[level], ways) for each in sizes if level < len(each)]
-        needs = needs + signs_needs(parties, sum(tests), bits)
-    return needs
+    tests = sum(_tests(size, ways) for each in sizes for size in each)
+    return signs_gates(parties, tests, bits)
 
 
 def _tests(size: int, ways: int) -> int:
@@ -322,12 +323,11 @@ def quantiles(
     grids = [each.grid for each in ladders]
     points = [grid.points for grid in grids]
     searches = [_Search(q, points[q.column], points[q.column], ways) for q in questions]
-    needs = quantile_needs(len(seat.parties), points, questions, total_max, ways).counts
-    triples = yield from and_triples(seat, WORD * needs.get("and", 0))
-    pairs = yield from pair_triples(seat, WORD * needs.get("pair", 0))
+    gates = _gates(len(seat.parties), points, questions, total_max, ways)
+    drawn = yield from draw(seat, gates)
     while active := [search for search in searches if search.size > 1]:
         own = np.concatenate([_own(seat, ladders, search) for search in active])
-        under = yield from signs(seat, own, bits, triples, pairs)
+        under = yield from signs(seat, own, bits, drawn)
         masked = under ^ zero_bits(seat, len(under)) ^ np.uint8(seat.index == 0)
         _narrow(active, (yield from open_bits(seat, masked)).tolist())
     return [grids[s.question.column].value(min(s.first, s.points - 1)) for s in searches]

@@ -3,22 +3,21 @@
 import numpy as np
 import pytest
 
-from protocols.order.tally import signs, signs_needs
+from protocols.order.tally import Gates, draw, signs, signs_gates
 from protocols.party import play
-from protocols.triples import and_triples, pair_triples
 
 EDGES = [0, 1, -1, 2**62, -(2**62), 2**63 - 1, -(2**63), 5]
 
 
-def run(seats, numbers, bits, took):
+def run(seats, numbers, bits, left):
     """numbers: (parties, m) Python integers."""
 
     def one(seat, own):
-        needs = signs_needs(len(seats), len(own), bits).counts
-        triples = yield from and_triples(seat, 64 * needs["and"])
-        pairs = yield from pair_triples(seat, 64 * needs.get("pair", 0))
-        found = yield from signs(seat, own, bits, triples, pairs)
-        took.append(((triples.taken, pairs.taken), (needs["and"], needs.get("pair", 0))))
+        gates = signs_gates(len(seats), len(own), bits)
+        drawn = yield from draw(seat, gates)
+        found = yield from signs(seat, own, bits, drawn)
+        left.append((drawn.single.shape[1], drawn.pairs.shape[1]))
+        assert "redacted" in repr(drawn)
         return found
 
     own = {
@@ -35,10 +34,10 @@ def test_the_sign_of_a_sum_that_is_split_at_random(connected, shares, count):
     parts.append(
         [e - sum(column) for e, column in zip(EDGES, zip(*parts, strict=True), strict=True)]
     )
-    took = []
-    found = run(connected(count), parts, 64, took)
+    left = []
+    found = run(connected(count), parts, 64, left)
     assert shares.join_bits(found).tolist() == [int(e < 0) for e in EDGES]
-    assert all(used == declared for used, declared in took)
+    assert set(left) == {(0, 0)}  # what was declared is what was used
 
 
 @pytest.mark.parametrize("bits", [2, 3, 7, 27, 63])
@@ -47,7 +46,16 @@ def test_a_sign_at_any_width_and_number_of_sums(connected, shares, bits, items):
     rng = np.random.default_rng(bits)
     sums = rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), items)
     other = rng.integers(-9, 9, items)
-    took = []
-    found = run(connected(2), [(sums - other).tolist(), other.tolist()], bits, took)
+    left = []
+    found = run(connected(2), [(sums - other).tolist(), other.tolist()], bits, left)
     assert shares.join_bits(found).tolist() == (sums < 0).astype(int).tolist()
-    assert all(used == declared for used, declared in took)
+    assert set(left) == {(0, 0)}  # what was declared is what was used
+
+
+def test_more_gates_than_were_drawn_are_refused(connected):
+    def one(seat):
+        drawn = yield from draw(seat, Gates(1, 1))
+        yield from signs(seat, np.zeros(3, np.uint64), 8, drawn)
+
+    with pytest.raises(ValueError, match="gates asked for"):
+        play({p: one(s) for p, s in connected(2).items()})
