@@ -1,45 +1,85 @@
-"""Comparisons on shares: thresholds, zero, equality; and conditions on the bits that come out.
+"""Comparisons on shares: thresholds, order, zero, equality; and conditions on what comes out.
 
-What       the sum of the parties' shares, mod 2^bits, is added up in binary: carry-save adders
-           bring n numbers to two, a logarithmic tree brings the carry.
-Against    honest-but-curious parties, n - 1 of whom may collude; only values masked by AND triples
+What       the sum of the parties' shares, mod 2^bits, is added up in binary (`protocols.adders`) as
+           far as its highest bit needs.
+Against    honest-but-curious parties, n - 1 of whom may collude; only bits masked by random ones
            open on the way.
-Rounds     triples (1 for every 2^20 of them, 2 from three parties up), then one for each level:
-           at_least c + 1 + ceil(log2(bits - 1)), is_zero c + ceil(log2 bits), equal_words
-           ceil(log2 length), all_of ceil(log2 of the largest group), either 1, less_than as
-           at_least of bits + 1; c = carry-save levels: 0, 1, 2, 3, 5 for 2, 3, 4, 5 to 6, 10 parties.
-Bytes      to each peer 16 (from three parties up 16 1/8) a triple and 1/4 a masked pair of bits.
-           Triples a value: at_least (n - 2) bits + 3 bits at most, is_zero (n - 2) bits + bits - 1,
+Rounds     the draws, then for every 2^20 values: at_least, sign_bits c + 1 + ceil(log2(bits - 1)),
+           less_than as sign_bits of bits + 1 (of as many bits as the ring: of those, and 1),
+           is_zero, equal c + ceil(log2 bits), equal_words ceil(log2 length), all_of ceil(log2 of
+           the largest group), either 1; c = carry-save levels: 0, 1, 2, 3, 4, 5 for 2, 3, 4, 5 to
+           6, 7 to 9, 10 parties. A message of more than 16 MiB takes another round.
+           Draws that the stock does not hold: 1 for every 2^20 transfers (2 from three parties up)
+           of each kind: cross products, AND triples, pairs.
+Bytes      to each peer online, a value of k + 1 bits compared by two parties: k / 8 for products,
+           3 / 8 for each of k - 1 nodes, less 1 / 8 a level: 31 at 64 bits.
+           Correlations a value: at_least k / 2 cross products and k - 1 pairs (two parties); k
+           cross products, (m + 1) k AND triples, k - 1 pairs (from three up, m majorities of
+           shared bits: 0, 1, 2, 2 for 3, 4, 5, 6); is_zero (m k and) bits - 1 AND triples,
            equal_words length - 1.
-Source     Wallace 1964 (carry-save); Ladner and Fischer 1980 (the tree); Goldreich, Micali,
-           Wigderson 1987 for gates on XOR shares.
+Source     as `protocols.adders`; x < y by the sign of x - y.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from protocols.adders import (
+    borrowed_pairs,
+    carry_levels,
+    carry_out,
+    generated,
+    generated_needs,
+    majorities,
+    mask_kind,
+    masks_held,
+    opened_masked,
+    own_slices,
+    tree_needs,
+    two_addends,
+)
 from protocols.arithmetic import and_words
-from protocols.kernels.bits import pack, slice_words, unpack, words_for
+from protocols.kernels.bits import pack, unpack, words_for
+from protocols.oblivious_transfer import blocks
 from protocols.party import Protocol, Says, Seat
 from protocols.ring import Elements, Ring
+from protocols.stock import Needs
 from protocols.triples import AndTriples, and_triples
 
-__all__ = ["ROUNDS", "all_of", "at_least", "either", "equal_words", "is_zero", "less_than"]
+__all__ = [
+    "ROUNDS",
+    "all_of",
+    "all_of_needs",
+    "at_least",
+    "at_least_needs",
+    "either",
+    "either_needs",
+    "equal",
+    "equal_words",
+    "equal_words_needs",
+    "is_zero",
+    "is_zero_needs",
+    "less_than",
+    "less_than_needs",
+    "sign_bits",
+]
 
 ROUNDS = (
-    Says("extend", to="one", size="16 a transfer, at most 2^20 of them"),
+    Says("extend", to="one", size="as random_ot"),
     Says("mend", to="one", size="1/8 a bit triple, from three parties up"),
-    Says("masked", to="all", size="1/4 an AND gate, at most 16 MiB"),
+    Says("crossed", to="one", size="1/8 a bit, at most 16 MiB"),
+    Says("masked", to="all", size="1/4 an AND gate, 3/8 a pair, at most 16 MiB"),
+    Says("shifted", to="all", size="8 a value, 4 up to 32 bits, at most 16 MiB"),
 )
 
 Bits = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 EVERY = np.uint64(0xFFFFFFFFFFFFFFFF)
-BITS_MAX = 64  # shares are compared in their low word
+BITS_MAX = 64  # thresholds and zero are told of the low word
+VALUES_A_WINDOW = 1 << 20  # compared at a time: memory is this window's, whatever the count
 
 
 def at_least(seat: Seat, values: Elements, thresholds: Sequence[int], bits: int) -> Protocol[Bits]:
@@ -50,30 +90,48 @@ def at_least(seat: Seat, values: Elements, thresholds: Sequence[int], bits: int)
     Raises ValueError for other bits.
     """
     _check_bits(bits, 2)
-    low = np.ascontiguousarray(values[:, 0])
+    low = np.ascontiguousarray(values[:, :1])
     if seat.index == 0:
-        low = low - np.array([t % (1 << BITS_MAX) for t in thresholds], dtype=np.uint64)
-    width = words_for(len(low))
-    gates = adder_gates(len(seat.parties), bits) + 3 * bits
-    triples = yield from and_triples(seat, 64 * gates * width)
-    x, y = yield from two_addends(seat, slice_words(low, bits), triples)
-    carry = yield from _carry(seat, x[:-1], y[:-1], triples)
-    return _negated(seat, unpack(x[-1] ^ y[-1] ^ carry, len(low)))
+        low = low - np.array([[t % (1 << BITS_MAX)] for t in thresholds], np.uint64).reshape(-1, 1)
+    return _negated(seat, (yield from _signs(seat, low, bits)))
 
 
-def less_than(seat: Seat, ring: Ring, x: Elements, y: Elements, bits: int = 63) -> Protocol[Bits]:
-    """Shared bits (m,): whether x < y.
+def less_than(
+    seat: Seat, ring: Ring, x: Elements, y: Elements, bits: int = 63, signed: bool = True
+) -> Protocol[Bits]:
+    """Shared bits (m,): whether x < y, for all x and y of the declared width.
 
     x, y    (m, words), additively shared
-    bits    declared width of both, 1 to 63: integers in [-2^(bits - 1), 2^(bits - 1)) or both in
-            [0, 2^bits); their difference has one bit more
+    bits    of both, 1 to the ring's: integers in [-2^(bits - 1), 2^(bits - 1)) or, where not
+            signed, in [0, 2^bits). As many bits as the ring has cost three times the others and
+            one round more, because the difference does not fit.
     Raises ValueError for other bits.
     """
-    _check_bits(bits, 1)
+    _check_width(ring, bits, 1)
     difference = ring.sub(x, y)
-    nothing = [0] * len(difference)
-    above = yield from at_least(seat, difference, nothing, bits + 1)
-    return _negated(seat, above)
+    if bits < ring.bits:
+        return (yield from _signs(seat, difference, bits + 1))
+    every = np.concatenate((x, y, difference))
+    of_x, of_y, of_both = np.split((yield from _signs(seat, every, bits)), 3)
+    apart, turned = of_x ^ of_y, of_both ^ (of_x if signed else of_y)
+    triples = yield from and_triples(seat, len(apart))
+    wrong = yield from and_words(seat, pack(apart), pack(turned), triples)
+    return of_both ^ unpack(wrong, len(apart))
+
+
+def sign_bits(seat: Seat, ring: Ring, x: Elements, bits: int) -> Protocol[Bits]:
+    """Shared bits (m,): the highest of the low `bits` bits of shared numbers (m, words).
+
+    It says whether the number is negative, where it lies in [-2^(bits - 1), 2^(bits - 1)).
+    Raises ValueError for more bits than the ring's, or none.
+    """
+    _check_width(ring, bits, 1)
+    return (yield from _signs(seat, x, bits))
+
+
+def equal(seat: Seat, ring: Ring, x: Elements, y: Elements, bits: int) -> Protocol[Bits]:
+    """Shared bits (m,): whether the low `bits` bits of x and y (m, words), shared, agree."""
+    return (yield from is_zero(seat, ring.sub(x, y), bits))
 
 
 def is_zero(seat: Seat, values: Elements, bits: int) -> Protocol[Bits]:
@@ -82,14 +140,59 @@ def is_zero(seat: Seat, values: Elements, bits: int) -> Protocol[Bits]:
     x + y - 1 = -1 exactly when x and y, the addends of value - 1, differ in every bit.
     """
     _check_bits(bits, 1)
-    low = np.ascontiguousarray(values[:, 0])
+    low = values[:, :1]
+    return (yield from _windows(len(low), lambda part: _zeros(seat, low[part], bits)))
+
+
+def _zeros(seat: Seat, values: Elements, bits: int) -> Protocol[Words]:
+    if masks_held(seat, bits, len(values)):
+        return (yield from _masked_zeros(seat, values, bits))
     if seat.index == 0:
-        low = low - np.ones_like(low)
-    width = words_for(len(low))
-    gates = adder_gates(len(seat.parties), bits) + bits
-    triples = yield from and_triples(seat, 64 * gates * width)
-    x, y = yield from two_addends(seat, slice_words(low, bits), triples)
-    return unpack((yield from _conjunction(seat, x ^ y, triples)), len(low))
+        values = values - np.ones_like(values)
+    own = yield from own_slices(values, bits)
+    gates = len(own[:-1]) * (majorities(len(seat.parties)) + 1)
+    triples = yield from and_triples(seat, 64 * gates * own.shape[1])
+    x, y = yield from two_addends(seat, own, triples)
+    return (yield from _conjunction(seat, x ^ y, triples))
+
+
+def _masked_zeros(seat: Seat, values: Elements, bits: int) -> Protocol[Words]:
+    """x = c - r is zero where c and r agree in every bit."""
+    opened, masks = yield from opened_masked(seat, values, bits)
+    agree = masks ^ ~opened if seat.index == 0 else masks
+    triples = yield from and_triples(seat, 64 * agree[:-1].size)
+    return (yield from _conjunction(seat, agree, triples))
+
+
+def _signs(seat: Seat, values: Elements, bits: int) -> Protocol[Bits]:
+    return (yield from _windows(len(values), lambda part: _sign(seat, values[part], bits)))
+
+
+def _sign(seat: Seat, values: Elements, bits: int) -> Protocol[Words]:
+    """Slice bits - 1 of the sum: what the two addends have there and the carry into it."""
+    if masks_held(seat, bits, len(values)):
+        return (yield from _masked_sign(seat, values, bits))
+    own = yield from own_slices(values, bits)
+    generate, propagate = yield from generated(seat, own)
+    sign: Words = propagate[-1] ^ (yield from carry_out(seat, generate, propagate[:-1]))
+    return sign
+
+
+def _masked_sign(seat: Seat, values: Elements, bits: int) -> Protocol[Words]:
+    """Slice bits - 1 of c - r, c public: its first level of borrows takes one gate a pair."""
+    opened, masks = yield from opened_masked(seat, values, bits)
+    generate, propagate = yield from borrowed_pairs(seat, opened[:-1], masks[:-1])
+    sign: Words = masks[-1] ^ (yield from carry_out(seat, generate, propagate))
+    return sign ^ opened[-1] if seat.index == 0 else sign
+
+
+def _windows(count: int, make: Callable[[slice], Protocol[Words]]) -> Protocol[Bits]:
+    """Bits of all values from words of each window of them."""
+    found: Bits = np.empty(count, dtype=np.uint8)
+    for block in blocks(count, VALUES_A_WINDOW):
+        words = yield from make(block)
+        found[block] = unpack(words, block.stop - block.start)
+    return found
 
 
 def equal_words(seat: Seat, mine: Words, length: int) -> Protocol[Bits]:
@@ -100,11 +203,16 @@ def equal_words(seat: Seat, mine: Words, length: int) -> Protocol[Bits]:
     _check_bits(length, 1)
     if len(seat.parties) != 2:
         raise ValueError("equality of words is a protocol of two parties")
-    slices = slice_words(mine, length)
+    column = mine[:, None]
+    return (yield from _windows(len(mine), lambda part: _agree(seat, column[part], length)))
+
+
+def _agree(seat: Seat, mine: Elements, length: int) -> Protocol[Words]:
+    slices = yield from own_slices(mine, length)
     if seat.index == 0:
         slices = slices ^ EVERY
-    triples = yield from and_triples(seat, 64 * (length - 1) * slices.shape[1])
-    return unpack((yield from _conjunction(seat, slices, triples)), len(mine))
+    triples = yield from and_triples(seat, 64 * slices[:-1].size)
+    return (yield from _conjunction(seat, slices, triples))
 
 
 def all_of(seat: Seat, bits: Bits, groups: Sequence[Sequence[int]]) -> Protocol[Bits]:
@@ -118,7 +226,7 @@ def all_of(seat: Seat, bits: Bits, groups: Sequence[Sequence[int]]) -> Protocol[
     for column, group in enumerate(groups):
         table[: len(group), column] = bits[list(group)]
     slices = pack(table)
-    triples = yield from and_triples(seat, 64 * (len(slices) - 1) * slices.shape[1])
+    triples = yield from and_triples(seat, 64 * slices[:-1].size)
     return unpack((yield from _conjunction(seat, slices, triples)), len(groups))
 
 
@@ -135,55 +243,13 @@ def _check_bits(bits: int, fewest: int) -> None:
         raise ValueError(f"numbers of {bits} bits cannot be compared, only {fewest} to {BITS_MAX}")
 
 
+def _check_width(ring: Ring, bits: int, fewest: int) -> None:
+    if not fewest <= bits <= ring.bits:
+        raise ValueError(f"numbers of {bits} bits cannot be compared, only {fewest} to {ring.bits}")
+
+
 def _negated(seat: Seat, bits: Bits) -> Bits:
     return bits ^ np.uint8(seat.index == 0)
-
-
-# ---- circuits on bit slices: (bits, words), bit b of 64 values a word ----------------------------
-
-
-def adder_gates(addends: int, bits: int) -> int:
-    """AND gates for each value that bring so many addends to two: one a bit and addend."""
-    return max(0, addends - 2) * bits
-
-
-def two_addends(seat: Seat, own: Words, triples: AndTriples) -> Protocol[tuple[Words, Words]]:
-    """Shares of two numbers whose sum, mod 2^bits, is that of all parties' own numbers."""
-    addends = [own if party == seat.me else np.zeros_like(own) for party in seat.parties]
-    while len(addends) > 2:
-        whole = len(addends) // 3
-        x, y, z = (np.stack(addends[k : 3 * whole : 3]) for k in range(3))
-        sums, carries = yield from _save_carries(seat, x, y, z, triples)
-        addends = [*sums, *carries, *addends[3 * whole :]]
-    if len(addends) == 1:
-        addends.append(np.zeros_like(own))
-    return addends[0], addends[1]
-
-
-def _save_carries(
-    seat: Seat, x: Words, y: Words, z: Words, triples: AndTriples
-) -> Protocol[tuple[Words, Words]]:
-    """x + y + z = sums + carries; the majority of three bits takes one AND."""
-    majority = (yield from and_words(seat, x ^ z, y ^ z, triples)) ^ z
-    carries = np.zeros_like(majority)
-    carries[:, 1:] = majority[:, :-1]
-    return x ^ y ^ z, carries
-
-
-def _carry(seat: Seat, x: Words, y: Words, triples: AndTriples) -> Protocol[Words]:
-    """The carry out of x + y: pairs (generate, propagate) joined two by two, lowest first."""
-    generate = yield from and_words(seat, x, y, triples)
-    propagate = x ^ y
-    while len(generate) > 1:
-        even = len(generate) // 2 * 2
-        high = propagate[1:even:2]
-        right = np.concatenate((generate[0:even:2], propagate[0:even:2]))
-        joined = yield from and_words(seat, np.concatenate((high, high)), right, triples)
-        half = even // 2
-        generate = np.concatenate((generate[1:even:2] ^ joined[:half], generate[even:]))
-        propagate = np.concatenate((joined[half:], propagate[even:]))
-    carry: Words = generate[0]
-    return carry
 
 
 def _conjunction(seat: Seat, slices: Words, triples: AndTriples) -> Protocol[Words]:
@@ -194,3 +260,59 @@ def _conjunction(seat: Seat, slices: Words, triples: AndTriples) -> Protocol[Wor
         slices = np.concatenate((joined, slices[2 * half :]))
     every: Words = slices[0]
     return every
+
+
+# ---- what is drawn -------------------------------------------------------------------------------
+
+
+def at_least_needs(parties: int, count: int, bits: int) -> Needs:
+    """What `at_least` and `sign_bits` draw; from three parties up the edaBits of the quick way."""
+    total = Needs({})
+    for words in _window_words(count):
+        total = total + _sign_needs(parties, words, bits)
+    return total
+
+
+def less_than_needs(parties: int, count: int, bits: int = 63, ring_bits: int = 64) -> Needs:
+    """What `less_than` draws in a ring of so many bits."""
+    if bits < ring_bits:
+        return at_least_needs(parties, count, bits + 1)
+    return at_least_needs(parties, 3 * count, bits) + Needs({"and": words_for(count)})
+
+
+def is_zero_needs(parties: int, count: int, bits: int) -> Needs:
+    """What `is_zero` and `equal` draw."""
+    total = Needs({})
+    for words in _window_words(count):
+        if parties > 2:
+            total = total + Needs({mask_kind(bits): words})
+        total = total + Needs({"and": (bits - 1) * words})
+    return total
+
+
+def equal_words_needs(count: int, length: int) -> Needs:
+    """What `equal_words` draws."""
+    return Needs({"and": (length - 1) * words_for(count)})
+
+
+def all_of_needs(groups: Sequence[Sequence[int]]) -> Needs:
+    """What `all_of` draws."""
+    depth = max((len(group) for group in groups), default=1)
+    return Needs({"and": max(0, depth - 1) * words_for(len(groups))})
+
+
+def either_needs(count: int) -> Needs:
+    """What `either` draws."""
+    return Needs({"and": words_for(count)})
+
+
+def _sign_needs(parties: int, words: int, bits: int) -> Needs:
+    if parties > 2 and bits <= BITS_MAX:
+        pairs = (bits - 1) // 2
+        masks = Needs({mask_kind(bits): words, "and": pairs * words})
+        return masks + tree_needs(carry_levels(bits - 1 - pairs), words)
+    return generated_needs(parties, bits, words) + tree_needs(carry_levels(bits - 1), words)
+
+
+def _window_words(count: int) -> list[int]:
+    return [words_for(block.stop - block.start) for block in blocks(count, VALUES_A_WINDOW)]

@@ -19,7 +19,7 @@ from protocols.kernels.bits import slice_words, words_for
 from protocols.kernels.compiling import compile_loop
 from protocols.kernels.registry import register
 
-__all__ = ["SMALL_WORDS", "cut", "mask", "settle"]
+__all__ = ["SMALL_WORDS", "borrow", "borrow_pairs", "cut", "mask", "settle"]
 
 Words = npt.NDArray[np.uint64]
 Triples = tuple[Words, Words, Words]  # a (k, width), b and c (2, k, width): c[i] = a & b[i]
@@ -83,6 +83,36 @@ def _product(d: Words, e: Words, triple: Triples, first: bool) -> Words:
     a, b, c = triple
     z: Words = c ^ (d & b) ^ (e & a)
     return z ^ (d & e) if first else z
+
+
+def borrow(opened: Words, masks: Words, first: bool) -> tuple[Words, Words]:
+    """Shares (k, width) of what each bit of c - r generates as a borrow, and propagates.
+
+    opened  public slices of c; masks shares of the slices of r; first, whether constants are added
+    """
+    lacks = ~opened
+    propagate = masks ^ lacks if first else masks.copy()
+    return masks & lacks, propagate
+
+
+def borrow_pairs(opened: Words, masks: Words, both: Words, first: bool) -> tuple[Words, Words]:
+    """The same of pairs of bits, from shares `both` of r[1::2] & r[::2]: one gate a pair.
+
+    With n = ~c: the upper bit propagates r_h ^ n_h, the lower generates r_l & n_l.
+    """
+    pairs = len(both)
+    upper, lower = masks[1 : 2 * pairs : 2], masks[: 2 * pairs : 2]
+    lacks = ~opened
+    lacks_upper, lacks_lower = lacks[1 : 2 * pairs : 2], lacks[: 2 * pairs : 2]
+    generate = both ^ (lower & lacks_upper)
+    generate &= lacks_lower
+    generate ^= upper & lacks_upper
+    propagate = both ^ (upper & lacks_lower)
+    propagate ^= lower & lacks_upper
+    if first:
+        propagate ^= lacks_upper & lacks_lower
+    rest = borrow(opened[2 * pairs :], masks[2 * pairs :], first)
+    return np.concatenate((generate, rest[0])), np.concatenate((propagate, rest[1]))
 
 
 # ---- loops ---------------------------------------------------------------------------------------
@@ -153,6 +183,8 @@ def compiled_loops() -> Loops:
     return Loops(compile_loop(_cut_blocks), compile_loop(_settle_rows))
 
 
+register("gates.borrow", borrow, borrow, "one word of slices")
+register("gates.borrow_pairs", borrow_pairs, borrow_pairs, "one word of slices")
 register("gates.cut", cut, slice_words, "one number")
 register("gates.mask", mask, mask, "one word of gates")
 register("gates.settle", settle, settle_portable, "one word of gates")

@@ -6,9 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from protocols.cross import rings
+from protocols.kernels.bits import pack
+from protocols.needs import Kind
 from protocols.oblivious_transfer import Trees, Wire, connect
 from protocols.party import Seat, play
 from protocols.randomness import Randomness
+from protocols.ring import Ring
+from protocols.stock import Stock
 
 NAMES = tuple("abcdefghij")
 
@@ -149,3 +154,81 @@ def lacking(whole, secret):
     found = whole[np.arange(trees)[:, None], place[:, None] ^ np.arange(leaves)].copy()
     found[:, 0] = 0
     return found
+
+
+@pytest.fixture
+def stocked():
+    """stocked(seats, needs): the same seats with a stock of exactly these needs, dealt."""
+    return dealt_stock
+
+
+def dealt_stock(seats, needs, rng=None):
+    rng = rng or np.random.default_rng(len(needs.counts))
+    parties = tuple(sorted(seats))
+    stocks = {p: Stock(p, parties, "test") for p in parties}
+    for name, units in needs.counts.items():
+        parts = dealt_kind(rng, Kind.parse(name), units, parties)
+        for party in parties:
+            stocks[party].put(name, parts[party])
+    return {p: seats[p].using(stocks[p]) for p in parties}
+
+
+def dealt_kind(rng, kind, units, parties):
+    """Correlations as one who knows them all would hand them out."""
+    count, ring = len(parties), Ring(max(1, kind.words))
+    if kind.family == "cross":
+        return dealt_crosses(rng, units, parties)
+    if kind.family in ("and", "pair"):
+        a, *b = rng.integers(0, 2**64, (kind.shapes[0][0] // 2 + 1, units), dtype=np.uint64)
+        whole = (np.stack([a, *b, *(a & each for each in b)]),)
+        whole_parts = [xored(rng, each, count) for each in whole]
+    elif kind.family == "product":
+        a, b = (rng.integers(0, 2**64, (units, kind.words), dtype=np.uint64) for _ in range(2))
+        whole_parts = [summed(rng, ring, np.stack((a, b, ring.mul(a, b))), count)]
+    elif kind.family == "truncate":
+        value = rng.integers(0, 2**64, (units, kind.words), dtype=np.uint64)
+        whole = [sum(int(w) << (64 * k) for k, w in enumerate(row)) for row in value]
+        parts = [[v >> shift for v in whole] for shift in (kind.size, ring.bits - 1)]
+        stacked = np.stack((value, *(ring.from_ints(part) for part in parts)))
+        whole_parts = [summed(rng, ring, stacked, count)]
+    else:
+        assert kind.family in ("edabit", "dabit")
+        bits = rng.integers(0, 2, (kind.size or 1, 64 * units)).astype(np.uint8)
+        powers = ring.from_ints([1 << t for t in range(len(bits))])
+        value = ring.sum(
+            ring.mul(bits[:, :, None].astype(np.uint64) * as_one(ring), powers[:, None])
+        )
+        whole_parts = [
+            summed(rng, ring, value.reshape(1, units, 64 * kind.words), count, kind.words),
+            xored(rng, pack(bits), count),
+        ]
+    return {p: tuple(part[k] for part in whole_parts) for k, p in enumerate(parties)}
+
+
+def as_one(ring):
+    return np.eye(1, ring.words, dtype=np.uint64)[0]
+
+
+def xored(rng, whole, count):
+    parts = [rng.integers(0, 2**64, whole.shape, dtype=np.uint64) for _ in range(count - 1)]
+    return [*parts, np.bitwise_xor.reduce([whole, *parts])]
+
+
+def summed(rng, ring, whole, count, words=None):
+    shaped = whole.reshape(*whole.shape[:-1], -1, words) if words else whole
+    parts = [rng.integers(0, 2**64, shaped.shape, dtype=np.uint64) for _ in range(count - 1)]
+    last = shaped
+    for part in parts:
+        last = ring.sub(last, part)
+    return [part.reshape(whole.shape) for part in (*parts, last)]
+
+
+def dealt_crosses(rng, units, parties):
+    found = {p: np.zeros((4, units), np.uint64) for p in parties}
+    for ring in rings(parties):
+        for place, party in enumerate(ring):
+            following = ring[(place + 1) % len(ring)]
+            c, d, z = rng.integers(0, 2**64, (3, units), dtype=np.uint64)
+            found[party][:2] = c, (c & d) ^ z
+            found[following][2:] = d, z
+    return {p: (rows,) for p, rows in found.items()}

@@ -9,13 +9,17 @@ from protocols import (
     arithmetic,
     commitment,
     comparison,
+    cross,
+    digits,
     echo,
+    field,
     masked_sum,
     oblivious_transfer,
     permutation,
     triples,
 )
 from protocols.abort import Suspected
+from protocols.needs import Needs
 from protocols.party import Compute, Pause, Round, Trace, play, together
 from protocols.ring import Ring
 
@@ -57,6 +61,19 @@ def all_of_comparison(seat):
             "zero": comparison.is_zero(seat.fork("zero"), values, 8),
             "all": comparison.all_of(seat.fork("all"), BITS, ((0, 1), (2,))),
             "either": comparison.either(seat.fork("either"), BITS, BITS),
+            "masked": comparison.at_least(seat, values, [1, 2, 3], 40),
+        }
+    )
+
+
+def all_of_digits(seat):
+    values, slices = RING.zeros((3,)), np.ones((2, 1), np.uint64)
+    return together(
+        {
+            "slices": digits.bit_slices(seat.fork("slices"), RING, values, 8),
+            "ring": digits.slices_to_ring(seat.fork("ring"), RING, slices, 3),
+            "highest": digits.highest_bit(seat.fork("highest"), slices),
+            "masked": digits.bit_slices(seat, RING, values, 40),
         }
     )
 
@@ -70,7 +87,10 @@ MODULES = {
     "arithmetic": (arithmetic, all_of_arithmetic),
     "commitment": (commitment, lambda seat: commitment.commit_then_open(seat, "x", BITS)),
     "comparison": (comparison, all_of_comparison),
+    "cross": (cross, lambda seat: cross.cross_bits(seat, *np.ones((2, 3), np.uint64))),
+    "digits": (digits, all_of_digits),
     "echo": (echo, lambda seat: echo.compare_broadcasts(seat, echo.Transcript())),
+    "field": (field, lambda seat: field.zero_test(seat, field.from_ints([1, 2, 3]))),
     "masked_sum": (masked_sum, lambda seat: masked_sum.pooled_sum(seat, RING, NUMBERS)),
     "permutation": (permutation, permuted),
     "triples": (triples, all_of_triples),
@@ -78,15 +98,21 @@ MODULES = {
 MESSAGES = [(module, says.name) for module in MODULES for says in MODULES[module][0].ROUNDS]
 
 
+@pytest.fixture
+def ready(connected, stocked):
+    """ready(): seats of three parties with what the quick ways of comparison need in stock."""
+    return lambda: stocked(connected(3), Needs({"edabit64/40": 1}))
+
+
 def last(name):
     return name.rsplit("/", 1)[-1]
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
-def test_what_a_module_says_is_what_it_declares(connected, module):
+def test_what_a_module_says_is_what_it_declares(ready, module):
     found, protocol = MODULES[module]
     trace = Trace()
-    play({p: protocol(s) for p, s in connected(3).items()}, trace)
+    play({p: protocol(s) for p, s in ready().items()}, trace)
     assert {last(name) for _, _, name, _ in trace.said} == {says.name for says in found.ROUNDS}
 
 
@@ -117,26 +143,26 @@ def other_type(value):
 
 @pytest.mark.parametrize("damage", [cut, other_type])
 @pytest.mark.parametrize(("module", "name"), MESSAGES)
-def test_a_message_of_another_shape_or_type_names_its_sender(connected, module, name, damage):
-    cheater = next(p for p in "cab" if speaks(connected, module, name, p))
+def test_a_message_of_another_shape_or_type_names_its_sender(ready, module, name, damage):
+    cheater = next(p for p in "cab" if speaks(ready, module, name, p))
 
     def tamper(sender, _receiver, said, value):
         return damage(value) if sender == cheater and last(said) == name else value
 
     protocol = MODULES[module][1]
     with pytest.raises(Suspected) as caught:
-        play({p: protocol(s) for p, s in connected(3).items()}, tamper=tamper)
+        play({p: protocol(s) for p, s in ready().items()}, tamper=tamper)
     assert caught.value.party == cheater
 
 
-def speaks(connected, module, name, party):
+def speaks(ready, module, name, party):
     trace = Trace()
-    play({p: MODULES[module][1](s) for p, s in connected(3).items()}, trace)
+    play({p: MODULES[module][1](s) for p, s in ready().items()}, trace)
     return any(sender == party and last(said) == name for sender, _, said, _ in trace.said)
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
-def test_a_lost_message_leaves_all_waiting_and_opens_nothing(connected, module):
+def test_a_lost_message_leaves_all_waiting_and_opens_nothing(ready, module):
     lost = []
 
     def tamper(sender, _receiver, _said, value):
@@ -147,7 +173,7 @@ def test_a_lost_message_leaves_all_waiting_and_opens_nothing(connected, module):
 
     protocol = MODULES[module][1]
     with pytest.raises(RuntimeError, match="all wait"):
-        play({p: protocol(s) for p, s in connected(3).items()}, tamper=tamper)
+        play({p: protocol(s) for p, s in ready().items()}, tamper=tamper)
 
 
 def test_the_same_coins_give_the_same_trace(seats, dealt):
