@@ -24,9 +24,8 @@ A party holds 16 MiB for each peer and direction between calls, and 32 MiB more 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,24 +57,24 @@ Bits = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 Octets = npt.NDArray[np.uint8]
 LARGE = Code(weight=32, region_bits=16, trees=512, depth=12, row_bits=20)
-ROWS_A_STEP = 1 << 17  # what one Compute does, so that cores can share an expansion
-WORDS_A_STEP = ROWS_A_STEP // 64
+ROWS_A_STEP = 1 << 19  # that one Compute makes: two cores share an expansion; fewer cost twice each
+WORDS_A_STEP = 1 << 11  # of 64 transfers, that one Compute makes strings of
 
 
 @dataclass(slots=True, repr=False)
 class Supply:
     """One end of one direction of a wire: correlations that are not used yet.
 
-    base   (k, 2): what the next expansion uses up; bit 0 of a receiver's row is its bit e
-    rows   (n, 2): what calls may take; `taken` of them are gone
-    delta  (2,): the sender's secret, zero at the receiver
+    base    (k, 2): what the next expansion uses up; bit 0 of a receiver's row is its bit e
+    begun   whether the first base correlations were ever asked for
+    chunks  (64 m, 2) each: what calls may take
+    delta   (2,): the sender's secret, zero at the receiver
     """
 
     base: Words | None = None
     begun: bool = False
-    rows: Words = field(default_factory=lambda: np.zeros((0, 2), dtype=np.uint64))
+    chunks: list[Words] = field(default_factory=list)
     delta: Words = field(default_factory=lambda: np.zeros(2, dtype=np.uint64))
-    taken: int = 0
     expansions: int = 0
 
     def __repr__(self) -> str:
@@ -84,7 +83,7 @@ class Supply:
     @property
     def left(self) -> int:
         """Correlations that no call has taken."""
-        return len(self.rows) - self.taken
+        return sum(len(chunk) for chunk in self.chunks)
 
     def spend(self) -> Words:
         """The base correlations, for one expansion: they are gone whatever becomes of it.
@@ -96,20 +95,25 @@ class Supply:
             raise ValueError("an expansion of this wire was broken off: it cannot be used again")
         return base
 
-    def refill(self, rows: Words, base: int) -> None:
-        """Put in the rows of an expansion; the first `base` are kept back for the next one."""
-        self.base = rows[:base].copy()
-        kept = self.rows[self.taken :]
-        self.rows = np.concatenate([kept, rows[base:]]) if len(kept) else rows[base:]
-        self.taken, self.expansions = 0, self.expansions + 1
+    def refill(self, parts: list[Words], code: Code) -> None:
+        """Put in the rows of an expansion; the first are kept back for the next one."""
+        first, *others = parts
+        self.base = first[: code.base].copy()
+        spare = code.rows - code.base - code.fresh
+        self.chunks += [first[code.base + spare :], *others]
+        self.expansions += 1
 
-    def take(self, count: int) -> Words:
-        """The next correlations, each handed out once."""
+    def take(self, count: int) -> list[Words]:
+        """The next correlations, whole words of 64, each handed out once."""
+        assert count % 64 == 0
         assert count <= self.left
-        first, self.taken = self.taken, self.taken + count
-        made = self.rows[first : self.taken]
-        if not self.left:
-            self.rows, self.taken = self.rows[:0].copy(), 0
+        made = []
+        while count:
+            chunk = self.chunks.pop(0)
+            if len(chunk) > count:
+                self.chunks.insert(0, chunk[count:])
+            made.append(chunk[:count])
+            count -= len(made[-1])
         return made
 
 
@@ -153,15 +157,31 @@ def correlate(
     """
     if not 0 <= count <= code.fresh:
         raise ValueError(f"{count} correlations asked for, {code.fresh} come of an expansion")
+    sends, receives = yield from _drawn(seat, code, words_for(count), receiving, offering)
+    return Correlated(
+        {peer: _joined(chunks)[:count] for peer, chunks in sends.items()},
+        {peer: _supplies(seat.wires[peer]).sending.delta for peer in sends},
+        {peer: _joined(chunks)[:count] for peer, chunks in receives.items()},
+    )
+
+
+def _joined(chunks: list[Words]) -> Words:
+    return np.concatenate([np.zeros((0, 2), dtype=np.uint64), *chunks])
+
+
+def _drawn(
+    seat: Seat, code: Code, words: int, receiving: Parties, offering: Parties
+) -> Protocol[tuple[dict[Party, list[Words]], dict[Party, list[Words]]]]:
+    """64 correlations a word, sent and received, at most `code.fresh`."""
+    count = 64 * words
     sends = {peer: _supplies(seat.wires[peer]).sending for peer in offering}
     receives = {peer: _supplies(seat.wires[peer]).receiving for peer in sorted(receiving)}
     short_sends = {peer: supply for peer, supply in sends.items() if supply.left < count}
     short_receives = {peer: supply for peer, supply in receives.items() if supply.left < count}
     yield from _begin(seat, code, short_receives, short_sends)
     yield from _expand(seat, code, short_receives, short_sends)
-    return Correlated(
+    return (
         {peer: supply.take(count) for peer, supply in sends.items()},
-        {peer: supply.delta for peer, supply in sends.items()},
         {peer: supply.take(count) for peer, supply in receives.items()},
     )
 
@@ -227,17 +247,17 @@ def _expand(
         grafted = yield [
             Compute("silent.graft", (bases[peer], heard[peer, "levels"], key), code.positions)
         ]
-        supply.refill((yield from _compress(code, grafted[0])), code.base)
+        supply.refill((yield from _compress(code, grafted[0])), code)
     for peer, supply in sends.items():
-        supply.refill(mine[peer], code.base)
+        supply.refill(mine[peer], code)
 
 
-def _compress(code: Code, leaves: Words) -> Protocol[Words]:
+def _compress(code: Code, leaves: Words) -> Protocol[list[Words]]:
     parts = yield [
         Compute("silent.compress", (leaves, code, part.start, part.stop), part.stop - part.start)
         for part in blocks(code.rows, ROWS_A_STEP)
     ]
-    return np.concatenate(parts)
+    return list(parts)
 
 
 def _tree_key(wire: Wire, sender: Party, expansions: int) -> Octets:
@@ -340,12 +360,12 @@ def _block(
     choosing: Mapping[Party, Words],
     offering: Parties,
 ) -> Protocol[_Parts]:
-    drawn = yield from correlate(seat, code, 64 * words, tuple(choosing), offering)
+    sent, received = yield from _drawn(seat, code, words, tuple(choosing), offering)
     said, chosen = yield from _in_steps(
         "silent.receive" + kept.suffix,
         kept.size,
         {
-            peer: (drawn.received[peer], bits, seat.wires[peer].hash_keys(peer, kept.words))
+            peer: (received[peer], None, bits, seat.wires[peer].hash_keys(peer, kept.words))
             for peer, bits in choosing.items()
         },
     )
@@ -358,7 +378,8 @@ def _block(
         kept.size,
         {
             peer: (
-                (drawn.sent[peer], drawn.deltas[peer]),
+                sent[peer],
+                _supplies(seat.wires[peer]).sending.delta,
                 heard[peer, "flips"],
                 seat.wires[peer].hash_keys(seat.me, kept.words),
             )
@@ -368,21 +389,27 @@ def _block(
     return chosen, zeros, ones
 
 
-def _in_steps(
-    kernel: str, size: int, work: Mapping[Party, tuple[Any, Words, Octets]]
-) -> Protocol[_Parts]:
+_Work = tuple[list[Words], Words | None, Words, Octets]
+
+
+def _in_steps(kernel: str, size: int, work: Mapping[Party, _Work]) -> Protocol[_Parts]:
     """Both results of a kernel for each peer, each as a list of parts."""
-    steps = [(peer, part) for peer in work for part in blocks(len(work[peer][1]), WORDS_A_STEP)]
-    computes = []
-    for peer, part in steps:
-        rows, bits, keys = work[peer]
-        across = slice(64 * part.start, 64 * part.stop)
-        cut = (rows[0][across], rows[1]) if isinstance(rows, tuple) else rows[across]
-        units = 64 * (part.stop - part.start)
-        computes.append(Compute(kernel, (cut, bits[part], keys, size), units))
-    made = yield computes
+    steps = [(peer, compute) for peer in work for compute in _steps(kernel, size, *work[peer])]
+    made = yield [compute for _, compute in steps]
     found: _Parts = ({peer: [] for peer in work}, {peer: [] for peer in work})
     for (peer, _), pair in zip(steps, made, strict=True):
         for table, part in zip(found, pair, strict=True):
             table[peer].append(part)
     return found
+
+
+def _steps(
+    kernel: str, size: int, chunks: list[Words], delta: Words | None, bits: Words, keys: Octets
+) -> Iterator[Compute]:
+    """A kernel over chunks of correlations; a sender's come with its secret."""
+    for chunk in chunks:
+        for part in blocks(len(chunk), 64 * WORDS_A_STEP):
+            rows, words = chunk[part], words_for(part.stop - part.start)
+            first = rows if delta is None else (rows, delta)
+            yield Compute(kernel, (first, bits[:words], keys, size), len(rows))
+            bits = bits[words:]

@@ -107,8 +107,8 @@ class Code:
 
     @property
     def fresh(self) -> int:
-        """Correlations that an expansion yields beyond those that the next one uses up."""
-        return self.rows - self.base
+        """What an expansion yields in whole words of 64, but for what the next one uses up."""
+        return (self.rows - self.base) // 64 * 64
 
     def key(self) -> Octets:
         """(16,): the public key of the draws, the same for all who use this code."""
