@@ -61,7 +61,7 @@ class Driver:
 
     async def _step(self, sent: Any) -> Step | _Result:
         return await asyncio.get_running_loop().run_in_executor(
-            self.threads, _advance, self.protocol, sent
+            self.threads, _advance, self.protocol, sent, self.kernels is self.threads
         )
 
     async def _answer(self, step: Step) -> Any:
@@ -94,9 +94,15 @@ class _Result:
     value: Any
 
 
-def _advance(protocol: Protocol[Any], sent: Any) -> Step | _Result:
-    # StopIteration cannot cross a future
+def _advance(protocol: Protocol[Any], sent: Any, here: bool) -> Step | _Result:
+    """Up to the next step that others answer; a kernel alone runs on this thread where it may.
+
+    To hand it to another thread and back costs as much as a short kernel.
+    """
     try:
-        return protocol.send(sent)
-    except StopIteration as stop:
+        step = protocol.send(sent)
+        while here and isinstance(step, list) and len(step) == 1:
+            step = protocol.send([run_kernel(step[0].kernel, *step[0].arguments)])
+        return step
+    except StopIteration as stop:  # it cannot cross a future
         return _Result(stop.value)

@@ -74,6 +74,8 @@ CONTESTS = (
     Contest("less than", *both("less_than", MILLION), times_min=2.5, bytes_max=450),
     Contest("multiply, silent OT", *both("multiply", MILLION, silent=True), bytes_max=120),
     Contest("less than, silent OT", *both("less_than", MILLION, silent=True), bytes_max=60),
+    Contest("multiply, stock filled", *both("multiply", MILLION, stock=True), times_min=40),
+    Contest("sort", *both("sort", 10**4), times_min=8),
     Contest(
         "pooled median, this many rows each, beside CHEETAH's of 1,000",
         Job("2", "median", MILLION),

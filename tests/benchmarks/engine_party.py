@@ -19,6 +19,7 @@ import json
 import pstats
 import resource
 import sys
+import threading
 import time
 from collections import Counter
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -26,10 +27,12 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import engine_windows
+import engine_work
 import numpy as np
-from engine_work import OPERATIONS
 from measuring import coins
 
+import nodes.session.driver
 from nodes.engine.local import THREADS
 from nodes.lifetime import run as run_loop
 from nodes.session.driver import Driver, Toll
@@ -46,6 +49,7 @@ from protocols.oblivious_transfer import connect
 from protocols.party import Expect, Round, Seat
 
 NETWORK = b"n" * 32
+OPERATIONS = {**engine_work.OPERATIONS, **engine_windows.OPERATIONS}
 PROFILED = 25  # functions that a profile lists
 LINES = frozenset({"VmHWM", "VmRSS"})
 
@@ -89,23 +93,43 @@ def forget_peak():
         Path("/proc/self/clear_refs").write_text("5", "ascii")
 
 
-class Metered(Executor):
-    """Threads whose CPU seconds are counted by what they ran; `profile` takes the protocol's."""
+class Meter:
+    """CPU seconds of threads by what they ran: each kernel, and the steps of the protocol."""
 
-    def __init__(self, threads, spent, profile):
-        self.threads, self.spent, self.profile = threads, spent, profile
+    def __init__(self):
+        self.spent, self.inside = Counter(), threading.local()
+
+    def kernel(self, name, *arguments):
+        """In place of the driver's `run_kernel`."""
+        began = time.thread_time()
+        try:
+            return run_kernel(name, *arguments)
+        finally:
+            took = time.thread_time() - began
+            self.spent[name] += took
+            self.inside.kernels = getattr(self.inside, "kernels", 0.0) + took
+
+    def run(self, profile, function, *arguments):
+        self.inside.kernels, began = 0.0, time.thread_time()
+        try:
+            stepping = profile is not None and function is not self.kernel
+            return (profile.runcall if stepping else call)(function, *arguments)
+        finally:
+            self.spent["steps"] += time.thread_time() - began - self.inside.kernels
+
+
+def call(function, *arguments):
+    return function(*arguments)
+
+
+class Metered(Executor):
+    """Threads whose work a meter counts; `profile` takes that of the protocol's steps."""
+
+    def __init__(self, threads, meter, profile):
+        self.threads, self.meter, self.profile = threads, meter, profile
 
     def submit(self, function, /, *arguments):
-        return self.threads.submit(self._run, function, arguments)
-
-    def _run(self, function, arguments):
-        began, what = time.thread_time(), arguments[0] if function is run_kernel else "steps"
-        try:
-            if self.profile is not None and what == "steps":
-                return self.profile.runcall(function, *arguments)
-            return function(*arguments)
-        finally:
-            self.spent[what] += time.thread_time() - began
+        return self.threads.submit(self.meter.run, self.profile, function, *arguments)
 
 
 class Party:
@@ -117,7 +141,8 @@ class Party:
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kernel")
         self.signers = {peer: Signer(seed_of(peer, "log")) for peer in parties}
         self.names, self.mailboxes, self.roster = declared_names(), {}, {}
-        self.numbered = 0
+        self.numbered, self.meter = 0, Meter()
+        nodes.session.driver.run_kernel = self.meter.kernel
         self.transport = Transport(
             name=name,
             network=lambda: NETWORK,
@@ -182,7 +207,7 @@ class Session:
     def __init__(self, party, name):
         self.party, self.name = party, name
         self.mailbox = Mailbox(party.name, party.parties, party.names)
-        self.toll, self.spent = Toll(), Counter()
+        self.toll = Toll()
 
     def __enter__(self):
         self.party.mailboxes[self.name] = self.mailbox
@@ -196,7 +221,7 @@ class Session:
         )
 
     async def play(self, protocol, profile=None):
-        threads = Metered(self.party.threads, self.spent, profile)
+        threads = Metered(self.party.threads, self.party.meter, profile)
         driver = Driver(protocol, self.mailbox, self._post, None, threads, threads, self.toll)
         return await driver.run()
 
@@ -206,7 +231,7 @@ class Session:
     async def timed(self, protocol, seat, profiled):
         profile = cProfile.Profile() if profiled else None
         self.toll.rounds = 0
-        self.spent.clear()
+        self.party.meter.spent.clear()
         forget_peak()
         held, sent = memory()["VmRSS"], self.party.sent_bytes()
         began, busy, looped = time.perf_counter(), cpu_s(), time.thread_time()
@@ -215,7 +240,7 @@ class Session:
         busy, looped = cpu_s() - busy, time.thread_time() - looped
         sent, peak = self.party.sent_bytes() - sent, memory()["VmHWM"]
         await self.play(meet(seat))
-        parts = {"transport": looped, **self.spent}
+        parts = {"transport": looped, **self.party.meter.spent}
         figure = {"wall_s": took, "cpu_s": busy, "sent_bytes": sent, "rounds": rounds}
         figure |= {"held_bytes": held, "peak_bytes": peak, "cpu_parts_s": parts}
         if profile is not None:

@@ -15,7 +15,10 @@ from measuring import coins
 from protocols.arithmetic import multiply, open_bits, open_ring
 from protocols.comparison import less_than
 from protocols.order.quantile import INVERSE, Grid, Quantile, ladder, quantiles
+from protocols.order.sort import sort
 from protocols.ring import Ring
+from protocols.supply import supply
+from protocols.triples import ring_triples_needs
 
 RING = Ring(1)
 
@@ -49,6 +52,16 @@ def own_share(seat, values, label):
     return RING.sub(whole, RING.sum(np.stack(shares)))
 
 
+def filled(needs):
+    """Makes these correlations, each kind checked, and gives the seat that draws from them."""
+
+    def fill(seat):
+        stock = yield from supply(seat.fork("supply"), needs, "benchmark")
+        return seat.using(stock)
+
+    return fill
+
+
 def ring_error(expected):
     def error(seat, result):
         opened = yield from open_ring(seat, RING, result)
@@ -68,13 +81,26 @@ def bits_error(expected):
 def multiplying(seat, items):
     x, y = numbers(b"x", items, 1000), numbers(b"y", items, 1000)
     mine = own_share(seat, x, "x"), own_share(seat, y, "y")
-    return Work(lambda at: multiply(at, RING, *mine), ring_error(x * y))
+    needs = ring_triples_needs(RING, (items,))
+    return Work(lambda at: multiply(at, RING, *mine), ring_error(x * y), filled(needs))
 
 
 def comparing(seat, items):
     x, y = numbers(b"x", items, 10**6), numbers(b"y", items, 10**6)
     mine = own_share(seat, x, "x"), own_share(seat, y, "y")
     return Work(lambda at: less_than(at, RING, *mine), bits_error(x < y))
+
+
+def sorting(seat, items):
+    """Keys alone, no other columns moved along."""
+    keys = numbers(b"keys", items, 10**6)
+    mine = own_share(seat, keys, "keys")
+    nothing = RING.zeros((items, 0)), np.zeros((items, 0), np.uint8)
+
+    def run(at):
+        return (yield from sort(at, RING, mine, 21, *nothing)).keys
+
+    return Work(run, ring_error(np.sort(keys)))
 
 
 def median(seat, items):
@@ -99,4 +125,5 @@ OPERATIONS = {
     "multiply": multiplying,
     "less_than": comparing,
     "median": median,
+    "sort": sorting,
 }

@@ -1,6 +1,7 @@
 """The driver: two real drivers on one loop, joined by their mailboxes."""
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from nodes.session.driver import Driver, Toll
 from nodes.session.mailbox import Mailbox
 from protocols.abort import Missing
-from protocols.party import Expect, Pause, Round, together
+from protocols.kernels.registry import KERNELS, Kernel
+from protocols.party import Compute, Expect, Pause, Round, together
 
 PARTIES = ("north", "south")
 ONE_WORD = Expect("uint64", (1,))
@@ -130,3 +132,54 @@ def test_a_peer_that_takes_no_mail_is_the_one_that_is_waited_for():
         assert driver.toll.posting == ""
 
     asyncio.run(scene())
+
+
+def computing(where, lists):
+    """Has kernels run that note their thread, a list at a time."""
+    done = []
+    for count in lists:
+        done.append((yield [Compute("noted", (where, value), 1) for value in range(count)]))
+        where.append("step on " + threading.current_thread().name)
+    return done
+
+
+@pytest.fixture
+def noted(monkeypatch):
+    def note(where, value):
+        where.append("kernel on " + threading.current_thread().name)
+        return value + 1
+
+    monkeypatch.setitem(KERNELS, "noted", Kernel("noted", note, note, "a call"))
+
+
+def run_computing(lists, apart):
+    where = []
+    threads = ThreadPoolExecutor(4, thread_name_prefix="steps")
+    kernels = ThreadPoolExecutor(2, thread_name_prefix="apart") if apart else threads
+    mailbox = Mailbox("north", PARTIES, {"word"})
+    driver = Driver(computing(where, lists), mailbox, None, None, threads, kernels, Toll())
+
+    async def scene():
+        return await driver.run()
+
+    return asyncio.run(scene()), where
+
+
+def test_kernels_alone_run_one_after_another_on_the_thread_of_the_step(noted):
+    done, where = run_computing([1, 1, 1], apart=False)
+    assert done == [[1], [1], [1]]
+    assert len({entry.split(" on ")[1] for entry in where}) == 1
+
+
+@pytest.mark.parametrize("lists", [[0], [2], [1, 3, 1], [1, 0, 1]])
+def test_however_many_kernels_a_step_has_their_results_come_in_order(noted, lists):
+    for apart in (False, True):
+        done, _ = run_computing(lists, apart)
+        assert done == [list(range(1, count + 1)) for count in lists]
+
+
+def test_a_kernel_never_runs_on_a_step_s_thread_where_kernels_have_threads_of_their_own(noted):
+    _, where = run_computing([1, 2], apart=True)
+    ran = [entry for entry in where if entry.startswith("kernel")]
+    assert len(ran) == 3
+    assert all("apart" in entry for entry in ran)
