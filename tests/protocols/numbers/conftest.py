@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from protocols.kernels.bits import unpack
+from protocols.numbers.counting import counted
 from protocols.numbers.fixed import Fixed
+from protocols.party import Trace, play
 
 
 @pytest.fixture
@@ -45,3 +47,30 @@ def sound_bits():
         return unpack(packed, count).tolist()
 
     return join
+
+
+@pytest.fixture
+def online(seats, stocked, shares):
+    """online(inputs, make): all parties' results, from stocks that hold exactly what is counted.
+
+    inputs  {party: a tuple of Fixed, all of one length}
+    make    make(seat, *inputs) is the protocol
+    Afterwards every stock is empty: the count is what was drawn.
+    """
+
+    def run(inputs, make, trace=None):
+        some = next(iter(inputs.values()))
+        size = len(some[0].elements)
+
+        def sample(seat, count):
+            zeros = [f.form.ring.zeros((count, *f.shape[1:])) for f in some]
+            return make(seat, *(Fixed(z, f.form) for z, f in zip(zeros, some, strict=True)))
+
+        needs = counted(len(inputs), size, sample)
+        table = stocked(seats(len(inputs), "online"), needs, shares.rng)
+        found = play({p: make(s, *inputs[p]) for p, s in table.items()}, trace or Trace())
+        for seat in table.values():
+            assert {k: seat.stock.left(k) for k in needs.counts} == dict.fromkeys(needs.counts, 0)
+        return found
+
+    return run
