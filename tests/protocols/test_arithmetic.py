@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from protocols.arithmetic import (
     WIDTH_MAX,
     and_bits,
+    and_pairs,
     bits_to_ring,
     cross_sums,
     multiply,
@@ -17,6 +18,7 @@ from protocols.arithmetic import (
 )
 from protocols.party import play
 from protocols.ring import Ring
+from protocols.triples import pair_triples
 
 GROUPS = [2, 3, 5, 10]
 WORDS = [1, 2]
@@ -45,6 +47,25 @@ def test_the_and_of_shared_bits_is_that_of_the_bits(connected, shares, count):
     left, right = shares.split_bits(x, count), shares.split_bits(y, count)
     z = play({p: and_bits(s, left[p], right[p]) for p, s in connected(count).items()})
     assert np.array_equal(shares.join_bits(z), x & y)
+
+
+@pytest.mark.parametrize("count", GROUPS)
+def test_one_shared_word_meets_two_in_one_round(connected, shares, count):
+    rng = np.random.default_rng(count)
+    x, y = (rng.integers(0, 2**64, shape, dtype=np.uint64) for shape in ((2, 3), (2, 2, 3)))
+
+    def split(words):
+        parts = [rng.integers(0, 2**64, words.shape, dtype=np.uint64) for _ in range(count - 1)]
+        parts.append(np.bitwise_xor.reduce([words, *parts]))
+        return dict(zip("abcdefghij"[:count], parts, strict=True))
+
+    def both(seat, left, right):
+        triples = yield from pair_triples(seat, 64 * left.size)
+        return (yield from and_pairs(seat, left, right, triples))
+
+    left, right, seats = split(x), split(y), connected(count)
+    z = play({p: both(s, left[p], right[p]) for p, s in seats.items()})
+    assert np.array_equal(np.bitwise_xor.reduce(list(z.values())), x & y)
 
 
 @pytest.mark.parametrize("words", WORDS)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from protocols.arithmetic import and_bits, bits_to_ring, cross_sums, multiply, select
+from protocols.arithmetic import and_bits, and_pairs, bits_to_ring, cross_sums, multiply, select
 from protocols.comparison import at_least, either, equal_words, is_zero
 from protocols.echo import Transcript
 from protocols.masked_sum import pooled_sum
@@ -19,7 +19,7 @@ from protocols.party import Round, Trace, play
 from protocols.permutation import permute
 from protocols.release import release
 from protocols.ring import Ring
-from protocols.triples import and_triples, ring_triples
+from protocols.triples import and_triples, pair_triples, ring_triples
 
 RUNS = 40
 RING, WIDE = Ring(1), Ring(2)
@@ -62,6 +62,15 @@ def own_or_zero(seat, honest, value, zero):
 def run_and(table, honest, value):
     bits = np.full(8, value, np.uint8)
     return {p: and_bits(s, bits * (p == honest), bits * 0 + 1) for p, s in table.items()}
+
+
+def run_pairs(table, honest, value):
+    def both(seat):
+        own = np.full((3, 1), value * (seat.me == honest), np.uint64)
+        triples = yield from pair_triples(seat, 64)
+        return (yield from and_pairs(seat, own[0], own[1:], triples))
+
+    return {p: both(s) for p, s in table.items()}
 
 
 def run_multiply(table, honest, value):
@@ -162,6 +171,7 @@ def run_either(table, honest, value):
 
 PAIRS = [
     run_and,
+    run_pairs,
     run_multiply,
     run_select,
     run_bits_to_ring,
@@ -184,7 +194,9 @@ def test_one_party_sees_nothing_of_the_others_input(dealt, seats, make, honest):
 
 
 @pytest.mark.parametrize(
-    "make", [run_and, run_select, run_at_least], ids=["and", "select", "at_least"]
+    "make",
+    [run_and, run_pairs, run_select, run_at_least],
+    ids=["and", "pairs", "select", "at_least"],
 )
 def test_two_colluding_parties_see_nothing_of_the_thirds_input(dealt, seats, make):
     assert largest_gap(make, dealt, seats, "b", INPUTS, 3) < LIMIT
