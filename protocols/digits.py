@@ -7,12 +7,12 @@ Against    honest-but-curious parties, n - 1 of whom may collude; only bits and 
            random ones open on the way.
 Rounds     the draws that the stock does not hold, as in `protocols.comparison`; then bit_slices
            c + 1 + L for every 2^18 values, or 1 + L by edaBits (from three parties up, where the
-           stock holds them), with L = ceil(log2(bits - 1)), by Brent and Kung's tree
-           2 ceil(log2(bits - 1)) - 1 at most; c as in `protocols.adders`. slices_to_ring 1,
+           stock holds them), with L = ceil(log2(bits - 1)), by Brent and Kung's tree up
+           to 2 L - 1 (7 and 11 rounds at 64 bits); c as in `protocols.adders`. slices_to_ring 1,
            prefixes ceil(log2 bits), select_slices 1.
-Bytes      to each peer online: bit_slices of two parties by Sklansky 8 + 63 at 64 bits, by Brent
-           and Kung 8 + 37; slices_to_ring 1/8 a bit, select_slices 3/8 for two bits.
-           Correlations of a value of 64 bits: 32 cross products and 186 pairs (119 by Brent and
+Bytes      to each peer online: bit_slices of two parties by Sklansky 70 at 64 bits, by Brent
+           and Kung 43; slices_to_ring 1/8 a bit, select_slices 3/8 for two bits.
+           Correlations of a value of 64 bits: 32 cross products and 186 pairs (114 by Brent and
            Kung); slices_to_ring a daBit a bit; prefixes 112 pairs; select_slices half a pair a bit.
 Source     trees as in `protocols.adders`. B2A: Escudero et al. ("Improved primitives for MPC over
            mixed arithmetic-binary circuits"), CRYPTO 2020, section 3. Gates of a prefix tree that
