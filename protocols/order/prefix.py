@@ -16,6 +16,7 @@ Source     Sklansky 1960; segmented scans: Blelloch, CMU-CS-90-190, 1990, sectio
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,16 +24,20 @@ import numpy.typing as npt
 
 from protocols.arithmetic import and_bits, select
 from protocols.comparison import less_than
+from protocols.kernels.bits import words_for
 from protocols.party import Protocol, Says, Seat, together
 from protocols.ring import Elements, Ring
+from protocols.stock import Needs
 
-__all__ = ["ROUNDS", "prefix_sums", "segmented_maxima", "segmented_sums"]
+__all__ = ["ROUNDS", "prefix_sums", "segmented_maxima", "segmented_sums", "segmented_sums_needs"]
 
 ROUNDS = (
     Says("extend", to="one", size="16 / depth a transfer, at most 2^20 of them"),
     Says("mend", to="one", size="1/8 a bit triple, from three parties up"),
     Says("correct", to="one", size="8 words a transfer, at most 16 MiB"),
-    Says("masked", to="all", size="1/4 an AND gate, at most 16 MiB"),
+    Says("crossed", to="one", size="1/8 a bit, at most 16 MiB"),
+    Says("masked", to="all", size="1/4 a gate or 3/8 a pair, at most 16 MiB"),
+    Says("shifted", to="all", size="8 a value, where a stock holds masks"),
 )
 
 Bits = npt.NDArray[np.uint8]
@@ -58,14 +63,20 @@ def segmented_sums(seat: Seat, ring: Ring, flags: Bits, x: Elements) -> Protocol
     """
     total, joined = x.copy(), _joined(seat, flags)
     for level, (high, low) in enumerate(_joins(len(x))):
+        drawing = replace(seat.fork(f"flags {level}"), stock=seat.stock)  # it alone draws
         protocols: dict[str, Protocol[npt.NDArray[Any]]] = {
-            "flags": and_bits(seat.fork(f"flags {level}"), joined[high], joined[low]),
+            "flags": and_bits(drawing, joined[high], joined[low]),
             "sums": select(seat.fork(f"sums {level}"), ring, joined[high], total[low][:, None]),
         }
         made = yield from together(protocols)
         joined[high] = made["flags"]
         total[high] = ring.add(total[high], made["sums"][:, 0])
     return total
+
+
+def segmented_sums_needs(rows: int) -> Needs:
+    """What `segmented_sums` draws; its selects take random OTs beside it."""
+    return Needs({"and": sum(words_for(len(high)) for high, _ in _joins(rows))})
 
 
 def segmented_maxima(
@@ -78,7 +89,7 @@ def segmented_maxima(
     """
     largest, joined = x.copy(), _joined(seat, flags)
     for level, (high, low) in enumerate(_joins(len(x))):
-        step = seat.fork(f"maxima {level}")
+        step = replace(seat.fork(f"maxima {level}"), stock=seat.stock)
         above = yield from less_than(step, ring, largest[high], largest[low], bits)
         both = yield from and_bits(
             step, np.stack((above, joined[low])), np.stack((joined[high], joined[high]))

@@ -13,9 +13,9 @@ Source     Laur, Willemson, Zhang, ISC 2011 (a shuffle as n permutations in turn
            network over OT, as in `protocols.permutation`. The share translation of Chase, Ghosh,
            Poburinnaya, ASIACRYPT 2020 (eprint 2019/1340) sends 8 w N online, and N log2(T) d
            transfers of 16-byte strings with N T d leaves before it, d = 2 ceil(log2 N / log2 T) -
-           1 layers of T rows: for N = 2^14 and T = 128 that is 21 transfers a row (336 bytes and
-           the extension) and 384 leaves a row for each word pair, against 13.5 transfers and 108 w
-           bytes here, so it loses below w = 3 or so and is not built.
+           1 layers of T rows: by that count, for N = 2^14 and T = 128, 21 transfers a row (336
+           bytes and the extension) and 384 leaves, against 13.5 transfers and 108 w bytes here; so
+           it gains from w = 4 up only, and is not built.
 
 A party reads its permutation on its own machine only; nobody else's memory depends on it.
 """

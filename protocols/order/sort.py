@@ -28,16 +28,18 @@ from math import log2
 import numpy as np
 import numpy.typing as npt
 
+import protocols.kernels.gates  # noqa: F401  registers its kernels
 from protocols.arithmetic import and_pairs, and_words, open_bits
 from protocols.comparison import is_zero
 from protocols.digits import bit_slices
-from protocols.kernels.bits import pack, slice_words, unpack, words_for
+from protocols.kernels.bits import pack, unpack, words_for
+from protocols.kernels.registry import register
 from protocols.masked_sum import zero_bits
 from protocols.oblivious_transfer import blocks
 from protocols.order.prefix import segmented_sums
 from protocols.order.shuffle import shuffle
 from protocols.order.tally import carry, carry_pairs
-from protocols.party import Protocol, Says, Seat, together
+from protocols.party import Compute, Protocol, Says, Seat, together
 from protocols.ring import Elements, Ring
 from protocols.stock import Needs, Stock
 from protocols.triples import and_triples, pair_triples
@@ -59,7 +61,9 @@ ROUNDS = (
     Says("mend", to="one", size="1/8 a bit triple, from three parties up"),
     Says("switch", to="one", size="8 words of a row for each switch, at most 16 MiB"),
     Says("correct", to="one", size="8 words a transfer, at most 16 MiB"),
-    Says("masked", to="all", size="1/4 an AND gate, at most 16 MiB"),
+    Says("crossed", to="one", size="1/8 a bit, at most 16 MiB"),
+    Says("masked", to="all", size="1/4 a gate or 3/8 a pair, at most 16 MiB"),
+    Says("shifted", to="all", size="8 a value, where a stock holds masks"),
     Says("bits", to="all", size="1/8 a comparison, in whole words"),
 )
 
@@ -168,7 +172,7 @@ class _Keys:
         """The carry out of (not x) + y."""
         width = words_for(len(left))
         seat = yield from self.ahead.ready(self.seat, comparison_needs(self.width, width))
-        x, y = self._slices(left), self._slices(right)
+        x, y = (yield from self._slices(left)), (yield from self._slices(right))
         if seat.index == 0:
             x = x ^ EVERY
         triples = yield from and_triples(seat, WORD * x.size)
@@ -182,13 +186,14 @@ class _Keys:
         shared = unpack(carried, len(left)) ^ zero_bits(seat, len(left))
         return (yield from open_bits(seat, shared))
 
-    def _slices(self, chosen: Indices) -> Words:
-        return np.concatenate(
-            [
-                slice_words(self.words[chosen, word], min(WORD, self.width - WORD * word))
-                for word in range(self.words.shape[1])
-            ]
-        )
+    def _slices(self, chosen: Indices) -> Protocol[Words]:
+        words = self.words[chosen]
+        widths = [min(WORD, self.width - WORD * word) for word in range(words.shape[1])]
+        slices = yield [
+            Compute("gates.cut", (words[:, word].copy(), bits), len(chosen))
+            for word, bits in enumerate(widths)
+        ]
+        return np.concatenate(slices)
 
 
 @dataclass(slots=True, repr=False)
@@ -263,16 +268,40 @@ def _ordered(keys: _Keys, items: Indices) -> Protocol[Indices]:
         sample = yield from _ordered(keys, items[: len(items) // SAMPLE_SHARE])
         places[sample] = np.arange(len(sample))
     starts = np.zeros(len(items), dtype=np.int64)  # of each position's segment
-    while True:
-        pivots = _pivots(starts, places[items])
-        open_ = _compared(starts, items, places, pivots)
-        if not np.any(starts[1:] == starts[:-1]):
-            return items
-        side = np.sign(places[items] - places[items[pivots]]) + 1
-        side[pivots == np.arange(len(items))] = 1
-        less = yield from keys.less(items[open_], items[pivots[open_]])
-        side[open_] = np.where(less == 1, 0, 2)
-        items, starts = _cut(items, starts, side)
+    while np.any(starts[1:] == starts[:-1]):
+        [(pivots, asked)] = yield [Compute("order.plan", (starts, items, places), len(items))]
+        less = yield from keys.less(items[asked], items[pivots[asked]])
+        outcome = (pivots, asked, less)
+        [(items, starts)] = yield [
+            Compute("order.cut", (starts, items, places, outcome), len(items))
+        ]
+    return items
+
+
+def plan(starts: Indices, items: Indices, places: Indices) -> tuple[Indices, Indices]:
+    """The pivot of each position, and the positions to compare with theirs."""
+    pivots = _pivots(starts, places[items])
+    known = (places[items] >= 0) & (places[items[pivots]] >= 0)
+    return pivots, np.flatnonzero(~known & (pivots != np.arange(len(items))))
+
+
+def cut(
+    starts: Indices, items: Indices, places: Indices, outcome: tuple[Indices, Indices, Bits]
+) -> tuple[Indices, Indices]:
+    """Each segment falls into the lower rows, the pivot and the upper rows."""
+    pivots, asked, less = outcome
+    side = np.sign(places[items] - places[items[pivots]]) + 1
+    side[asked] = np.where(less == 1, 0, 2)
+    label = 3 * starts + side
+    order = np.argsort(label, kind="stable")
+    label = label[order]
+    fresh = np.flatnonzero(np.diff(label, prepend=-1))
+    begun: Indices = np.repeat(fresh, np.diff(np.append(fresh, len(items))))
+    return items[order], begun
+
+
+register("order.plan", plan, plan, "one row")
+register("order.cut", cut, cut, "one row")
 
 
 def _pivots(starts: Indices, places: Indices) -> Indices:
@@ -287,20 +316,3 @@ def _pivots(starts: Indices, places: Indices) -> Indices:
     chosen[sampled] = known[(ends - counts + counts // 2)[sampled]]
     pivots: Indices = chosen[segment]
     return pivots
-
-
-def _compared(starts: Indices, items: Indices, places: Indices, pivots: Indices) -> Indices:
-    """Positions whose side is not known: neither the pivot nor sampled as it is."""
-    known = (places[items] >= 0) & (places[items[pivots]] >= 0)
-    return np.flatnonzero(~known & (pivots != np.arange(len(starts))))
-
-
-def _cut(items: Indices, starts: Indices, side: Indices) -> tuple[Indices, Indices]:
-    """Each segment falls into the lower rows, the pivot and the upper rows."""
-    label = 3 * starts + side
-    order = np.argsort(label, kind="stable")
-    label = label[order]
-    fresh = np.flatnonzero(np.diff(label, prepend=-1))
-    lengths = np.diff(np.append(fresh, len(items)))
-    begun: Indices = np.repeat(fresh, lengths)
-    return items[order], begun

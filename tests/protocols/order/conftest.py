@@ -1,4 +1,4 @@
-"""What the tests of ordered shares have in common: views of all parties but one."""
+"""What the tests of ordered shares have in common: views of all but one, seats with a stock."""
 
 from dataclasses import replace
 
@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from protocols.party import Trace, play
+from protocols.stock import Stock
+from protocols.triples import and_triples, pair_triples
 
 RUNS = 40
 
@@ -42,3 +44,18 @@ def largest_gap(seats, dealt):
         return float(np.max(np.abs(totals[0] - totals[1])) / np.sqrt(RUNS / 2))
 
     return gap
+
+
+@pytest.fixture
+def stocked():
+    """stocked(seats, needs): the same seats, each with a stock of exactly these gates and pairs."""
+
+    def filled(seat, needs):
+        gates = yield from and_triples(seat, 64 * needs.counts.get("and", 0))
+        pairs = yield from pair_triples(seat, 64 * needs.counts.get("pair", 0))
+        stock = Stock(seat.me, seat.parties, "a test")
+        stock.put("and", (np.stack((gates.a, gates.b, gates.c)),))
+        stock.put("pair", (np.concatenate((pairs.a[None], pairs.b, pairs.c)),))
+        return seat.using(stock)
+
+    return lambda seats, needs: play({p: filled(s, needs) for p, s in seats.items()})

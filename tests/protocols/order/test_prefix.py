@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from protocols.order.prefix import prefix_sums, segmented_maxima, segmented_sums
+from protocols.order.prefix import (
+    prefix_sums,
+    segmented_maxima,
+    segmented_sums,
+    segmented_sums_needs,
+)
 from protocols.party import Trace, play
 from protocols.ring import Ring
 
@@ -35,7 +40,7 @@ def test_sums_of_all_rows_so_far(shares, words, size):
 
 @pytest.mark.parametrize("count", range(2, 11))
 def test_sums_start_anew_at_each_flag(connected, shares, count):
-    flags, values = rows(count, 13 if count < 6 else 4, 0)
+    flags, values = rows(count, 13 if count < 6 else 3, 0)
     ring = Ring(2 if count == 3 else 1)
     bits = shares.split_bits(flags, count)
     split = shares.split(ring, ring.from_ints(values), count)
@@ -89,3 +94,10 @@ def test_levels_grow_with_the_logarithm_of_the_rows(connected):
 
     assert rounds(4) == 2 * rounds(2)
     assert rounds(32) == 5 * rounds(2)
+
+
+def test_what_sums_draw_is_what_is_declared(connected, stocked):
+    seats = stocked(connected(3), segmented_sums_needs(13))
+    flags, numbers = np.zeros(13, np.uint8), RING.zeros((13,))
+    play({p: segmented_sums(s, RING, flags, numbers) for p, s in seats.items()})
+    assert all(s.stock.left("and") == 0 for s in seats.values())

@@ -26,8 +26,6 @@ from protocols.order.quantile import (
     quantiles,
 )
 from protocols.party import Trace, play
-from protocols.stock import Stock
-from protocols.triples import and_triples, pair_triples
 
 FEW = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -224,22 +222,12 @@ def test_all_but_one_see_nothing_but_the_answer(largest_gap, count, honest):
     assert largest_gap(make, honest, ([5], [0, 1, 5, 7, 7]), count) < 6
 
 
-def stocked(seat, needs):
-    """A seat with a stock of exactly this."""
-    gates = yield from and_triples(seat, 64 * needs.counts["and"])
-    pairs = yield from pair_triples(seat, 64 * needs.counts["pair"])
-    stock = Stock(seat.me, seat.parties, "quantiles")
-    stock.put("and", (np.stack((gates.a, gates.b, gates.c)),))
-    stock.put("pair", (np.concatenate((pairs.a[None], pairs.b, pairs.c)),))
-    return seat.using(stock)
-
-
 @pytest.mark.parametrize("count", [2, 3, 5])
-def test_what_is_drawn_is_what_is_declared(connected, count):
+def test_what_is_drawn_is_what_is_declared(connected, stocked, count):
     questions = [inverse(0, Fraction(1, 2)), inverse(1, Fraction(1, 3))]
     grids = [Grid(0, 1, 1000), Grid(0, 1, 33)]
     needs = quantile_needs(count, [1000, 33], questions, 4096, 4)
-    seats = play({p: stocked(s, needs) for p, s in connected(count).items()})
+    seats = stocked(connected(count), needs)
     trace = Trace()
     assert ask(seats, [[[1], [2]]] * count, grids, questions, 4, trace=trace) == [1, 2]
     assert {name for _, _, name, _ in trace.said} == {"masked", "bits"}

@@ -9,12 +9,15 @@ from protocols.order import sort as sorting
 from protocols.order.sort import (
     KEY_BITS_MAX,
     ROWS_MAX,
+    comparison_needs,
     comparisons,
     doubled_ranks,
     sort,
+    sort_needs,
 )
-from protocols.party import Trace, play
+from protocols.party import Round, Trace, play
 from protocols.ring import Ring
+from protocols.stock import Stock
 
 RING = Ring(1)
 EXTREMES = [2**62, -(2**62), 2**63 - 1, -(2**63), 0, -1, 1, 0]
@@ -98,20 +101,15 @@ class Plain:
     def less(self, left, right):
         assert np.all(left != right)
         self.made += len(left)
-        yield {}
+        yield Round()
         return (self.words[left] < self.words[right]).astype(np.uint8)
 
 
 def searched(order):
     """What a search of rows that lie in this order returns, its comparisons and its levels."""
-    keys, levels = Plain(order), 0
-    search = sorting._ordered(keys, np.arange(len(order)))
-    try:
-        while True:
-            next(search)
-            levels += 1
-    except StopIteration as stop:
-        return stop.value, keys.made, levels
+    keys, trace = Plain(order), Trace()
+    found = play({"a": sorting._ordered(keys, np.arange(len(order)))}, trace)
+    return found["a"], keys.made, trace.rounds
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 127, 128, 1000, 20_000])
@@ -129,6 +127,34 @@ def test_the_search_is_never_slower_than_each_with_each():
         found, made, _ = searched(order)
         assert np.array_equal(order[found], np.arange(60))
         assert made <= 60 * 59 / 2
+
+
+def test_a_level_draws_what_is_declared(connected, stocked):
+    """Then nothing is made afresh, and of the stock nothing is left."""
+    seats = stocked(connected(2), comparison_needs(9, 2))
+    words = np.arange(100, dtype=np.uint64)[:, None]
+    trace = Trace()
+    left, right = np.arange(99), np.arange(99)[::-1] + 1
+
+    def one(seat):
+        ahead = sorting._Ahead(Stock(seat.me, seat.parties, "none"), 0)
+        keys = sorting._Keys(seat, words * np.uint64(seat.index == 0), 9, ahead)
+        return (yield from keys.less(left, right))
+
+    found = play({p: one(s) for p, s in seats.items()}, trace)
+    assert found["a"].tolist() == found["b"].tolist() == (left < right).astype(int).tolist()
+    assert {name for _, _, name, _ in trace.said} == {"masked", "bits"}
+    assert all(s.stock.left("and") == s.stock.left("pair") == 0 for s in seats.values())
+
+
+def test_a_stock_for_a_sort_is_used_and_suffices_or_nearly(connected, shares, stocked):
+    """Beyond its decomposition a sort of few rows makes little afresh."""
+    keys = list(range(60, 0, -1))
+    needs = sort_needs(60, 8)
+    seats = stocked(connected(2), needs.times(3))  # levels of few comparisons fill no words
+    check(keys, run(seats, shares, keys, key_bits=8))
+    used = needs.times(3).counts["pair"] - seats["a"].stock.left("pair")
+    assert needs.counts["pair"] // 2 < used
 
 
 def opened(seats, shares, keys):
