@@ -75,6 +75,13 @@ CONTESTS = (
     Contest("multiply, silent OT", *both("multiply", MILLION, silent=True), bytes_max=120),
     Contest("less than, silent OT", *both("less_than", MILLION, silent=True), bytes_max=60),
     Contest("multiply, stock filled", *both("multiply", MILLION, stock=True), times_min=40),
+    Contest(
+        "less than, stock filled",
+        *both("less_than", MILLION, stock=True),
+        times_min=40,
+        rounds_max=7,
+    ),
+    Contest("division", *both("divide", 10**4), times_min=2, error_max=1e-8),
     Contest("sort", *both("sort", 10**4), times_min=8),
     Contest(
         "pooled median, this many rows each, beside CHEETAH's of 1,000",

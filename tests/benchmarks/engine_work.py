@@ -7,13 +7,16 @@ clock has stopped, and every party holds it against NumPy.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from measuring import coins
 
 from protocols.arithmetic import multiply, open_bits, open_ring
-from protocols.comparison import less_than
+from protocols.comparison import less_than, less_than_needs
+from protocols.numbers.division import divide
+from protocols.numbers.fixed import Fixed, fitting
 from protocols.order.quantile import INVERSE, Grid, Quantile, ladder, quantiles
 from protocols.order.sort import sort
 from protocols.ring import Ring
@@ -43,13 +46,12 @@ def numbers(seed, items, bound):
     return np.random.default_rng(list(bytes(seed))).integers(-bound, bound, items)
 
 
-def own_share(seat, values, label):
-    """This party's additive share (items, 1) of numbers that all know; the last has the rest."""
-    whole = RING.from_ints(values)
-    shares = [RING.random(coins(label, party), values.shape) for party in seat.parties[:-1]]
+def own_share(seat, values, label, ring=RING):
+    """This party's share (items, words) of integers that all know; the last one has the rest."""
+    shares = [ring.random(coins(label, party), values.shape) for party in seat.parties[:-1]]
     if seat.me != seat.parties[-1]:
         return shares[seat.index]
-    return RING.sub(whole, RING.sum(np.stack(shares)))
+    return ring.sub(ring.from_ints(values), ring.sum(np.stack(shares)))
 
 
 def filled(needs):
@@ -88,7 +90,29 @@ def multiplying(seat, items):
 def comparing(seat, items):
     x, y = numbers(b"x", items, 10**6), numbers(b"y", items, 10**6)
     mine = own_share(seat, x, "x"), own_share(seat, y, "y")
-    return Work(lambda at: less_than(at, RING, *mine), bits_error(x < y))
+    needs = less_than_needs(len(seat.parties), items)
+    return Work(lambda at: less_than(at, RING, *mine), bits_error(x < y), filled(needs))
+
+
+def dividing(seat, items):
+    """Quotients of numbers from 1 to 10 at 30 fraction bits; the error is relative above 1."""
+    scale, forms = 30, [fitting(name, 30, Fraction(10)) for name in ("x", "d")]
+    raw = [numbers(name, items, 9 << (scale - 1)) + (11 << (scale - 1)) for name in (b"x", b"d")]
+    x, d = (
+        Fixed(own_share(seat, values, form.name, form.ring), form)
+        for values, form in zip(raw, forms, strict=True)
+    )
+    expected = raw[0] / raw[1]
+
+    def run(at):
+        return (yield from divide(at, x, d, Fraction(1), Fraction(10), scale)).value
+
+    def error(at, found):
+        opened = yield from open_ring(at, found.form.ring, found.elements)
+        values = np.array(found.form.ring.to_ints(opened)) * float(found.form.ulp)
+        return float(np.max(np.abs(values - expected) / np.maximum(1, expected)))
+
+    return Work(run, error)
 
 
 def sorting(seat, items):
@@ -125,5 +149,6 @@ OPERATIONS = {
     "multiply": multiplying,
     "less_than": comparing,
     "median": median,
+    "divide": dividing,
     "sort": sorting,
 }
