@@ -1,6 +1,7 @@
 """A whole study as one protocol: from every party's own rows to the opened integers.
 
-    1 base oblivious transfers between every two parties
+    1 base oblivious transfers between every two parties, or those that all made before; which
+      batches of earlier correlations all of them hold
     2 everybody commits to its own inputs, and says the size classes of its linked tables
     3 pooled cells: a party's own sums are its share, nothing is sent;
       linked cells: for each leader its star of linked tables and the sums over its linked rows
@@ -12,10 +13,10 @@ Against    honest-but-curious parties, n - 1 of whom may collude. Nothing opens 
            bits; of a unit that fails nothing but that bit opens. A party that deviates is not
            caught: it can shift the answer, and open what should have failed, by false rows, wrong
            shares or a turned verdict. Thresholds bind those who follow the protocol.
-Rounds     base transfers 2, commitments 1, linkage and sums as their modules say, checks
-           at most 2 + those of `at_least` and `is_zero` side by side and of `all_of`, and for each
-           statistic that could be subtracted from an earlier one those of `all_of` twice and of
-           `either`; release 5.
+Rounds     base transfers as `batches.begin`, commitments 1, linkage and sums as their modules say,
+           checks at most 2 + those of `at_least` and `is_zero` side by side and of `all_of`, and
+           for each statistic that could be subtracted from an earlier one those of `all_of` twice
+           and of `either`; release 5. Less what the batches hold that were made before.
 Bytes      to each peer 32, and 4 a linked table that the party holds; else those of the parts.
 Source     the parts name theirs; the order follows "record before reveal".
 """
@@ -30,18 +31,30 @@ import numpy.typing as npt
 
 from protocols import (
     arithmetic,
+    batches,
     commitment,
     comparison,
     echo,
     masked_sum,
     oblivious_transfer,
     permutation,
+    silent,
     triples,
 )
 from protocols import release as release_module
 from protocols.abort import Suspected
+from protocols.batches import Batch, begin
 from protocols.commitment import digest
-from protocols.comparison import all_of, at_least, either, is_zero
+from protocols.comparison import (
+    all_of,
+    all_of_needs,
+    at_least,
+    at_least_needs,
+    either,
+    either_needs,
+    is_zero,
+    is_zero_needs,
+)
 from protocols.disclosure.threshold import Check
 from protocols.echo import Transcript, echoed
 from protocols.exchange import broadcast
@@ -49,14 +62,14 @@ from protocols.linkage import opprf
 from protocols.linkage.cohort import Cohort, Holding, LinkPlan, cohort
 from protocols.linkage.hashing import size_class
 from protocols.linkage.sums import LinkedCell, linked_sums
-from protocols.oblivious_transfer import connect
 from protocols.party import Expect, Parties, Party, Protocol, Round, Says, Seat, named, together
 from protocols.release import Opened, release
 from protocols.ring import Elements, Ring
 from protocols.statistics.cells import Layout, linked_layout
 from protocols.statistics.plan import Feature, Plan, Unit
+from protocols.stock import Needs, Stock
 
-__all__ = ["NAMES", "ROUNDS", "JointInputs", "JointPlan", "joint", "unit_name"]
+__all__ = ["NAMES", "ROUNDS", "JointInputs", "JointPlan", "joint", "joint_needs", "unit_name"]
 
 ROUNDS = (
     Says("inputs", to="all", size="32"),
@@ -73,6 +86,7 @@ NAMES: frozenset[str] = frozenset(
     for rounds in (
         ROUNDS,
         arithmetic.ROUNDS,
+        batches.ROUNDS,
         commitment.ROUNDS,
         comparison.ROUNDS,
         echo.ROUNDS,
@@ -81,6 +95,7 @@ NAMES: frozenset[str] = frozenset(
         opprf.ROUNDS,
         permutation.ROUNDS,
         release_module.ROUNDS,
+        silent.ROUNDS,
         triples.ROUNDS,
     )
     for says in rounds
@@ -131,14 +146,23 @@ def unit_name(plan: Plan, unit: Unit) -> str:
     return f"{plan.name}/{unit.name}"
 
 
-def joint(seat: Seat, plan: JointPlan, inputs: JointInputs) -> Protocol[Opened | None]:
+def joint(
+    seat: Seat, plan: JointPlan, inputs: JointInputs, held: Sequence[Batch] = ()
+) -> Protocol[Opened | None]:
     """The opened integers of every unit that passed, at a recipient; None elsewhere.
 
     seat    all parties of the study, `wires` not yet connected
-    Raises what its parts raise: Suspected naming a party, Inconsistent.
+    held    what this party took from its pool for this run; burnt, whether all hold it or not
+    Raises what its parts raise: Suspected naming a party, Inconsistent; Foreign for another
+    peer set's batches.
     """
     transcript = Transcript()
-    shares, verdicts = yield from echoed(seat.me, _computed(seat, plan, inputs), transcript)
+    try:
+        computed = _computed(seat, plan, inputs, held)
+        shares, verdicts = yield from echoed(seat.me, computed, transcript)
+    finally:
+        for batch in held:
+            batch.burn()
     return (
         yield from release(
             seat.fork("release"), plan.session, shares, verdicts, plan.recipients, transcript
@@ -147,16 +171,27 @@ def joint(seat: Seat, plan: JointPlan, inputs: JointInputs) -> Protocol[Opened |
 
 
 def _computed(
-    seat: Seat, plan: JointPlan, inputs: JointInputs
+    seat: Seat, plan: JointPlan, inputs: JointInputs, held: Sequence[Batch]
 ) -> Protocol[tuple[dict[str, Elements], dict[str, Bits]]]:
     """Shares of every cell that may open, and of one verdict a unit."""
-    seat = replace(seat, wires=(yield from named("wires", connect(seat.fork("wires")))))
+    begun = yield from begin(seat, plan.session, held)
+    seat = replace(seat, wires=begun.wires)
+    try:
+        return (yield from _with_wires(seat, plan, inputs, begun.stock))
+    finally:
+        if begun.stock is not None:
+            begun.stock.burn()
+
+
+def _with_wires(
+    seat: Seat, plan: JointPlan, inputs: JointInputs, stock: Stock | None
+) -> Protocol[tuple[dict[str, Elements], dict[str, Bits]]]:
     yield from _commit_inputs(seat, plan.session, inputs.digest)
     cells = _pooled_shares(seat.me, plan, inputs)
     if plan.link is not None and plan.linked:
         link = yield from _agree_sizes(seat, plan.link, inputs.sizes)
         cells |= yield from named("linked", _linked_shares(seat, plan, link, inputs))
-    verdicts = yield from named("checks", _verdicts(seat.fork("checks"), plan, cells))
+    verdicts = yield from named("checks", _verdicts(seat.fork("checks"), plan, cells, stock))
     opening = {
         unit_name(one, unit): cells[unit_name(one, unit)][: unit.opens]
         for one in plan.plans
@@ -339,34 +374,133 @@ def _alone(cells: Sequence[LinkedCell]) -> list[LinkedCell]:
 # ---- checks --------------------------------------------------------------------------------------
 
 
+def joint_needs(plan: JointPlan, parties: int) -> Needs:
+    """What the checks of a study draw; public, before anything runs.
+
+    Linked parts draw none of it: they run in seats of two and of each leader's group, whose pools
+    would be others, and by transfers that are made of the wires.
+    """
+    total = Needs({})
+    for needs in _draws(plan, parties).values():
+        total = total + needs
+    return total
+
+
+def _draws(plan: JointPlan, parties: int) -> dict[str, Needs]:
+    """Label of each step of the checks -> what it draws."""
+    checks, bits = _listed(plan)
+    if not checks:
+        return {}
+    lenient = sum(check.zero_passes for _, check in checks)
+    found = {
+        "enough": at_least_needs(parties, len(checks), bits),
+        "zero": is_zero_needs(parties, lenient, bits),
+        "either": either_needs(lenient),
+        "all/alone": all_of_needs(
+            _groups(checks, [one for one in plan.plans if not _depends(one)])
+        ),
+    }
+    known = [unit for one in plan.plans if not _depends(one) for unit in _names(one)]
+    for one in plan.plans:
+        if _depends(one):
+            turn = f"after/{one.name}"
+            bound, others = _bound(one, checks)
+            found[f"{turn}/closed"] = all_of_needs(_shut(known, others))
+            found[f"{turn}/freed"] = either_needs(len(bound))
+            found[f"all/{turn}"] = all_of_needs(_groups(checks, [one]))
+            known += _names(one)
+    return found
+
+
+def _supplied(seat: Seat, stocks: Mapping[str, Stock], label: str) -> Seat:
+    """The seat for one step, with what is in stock for it."""
+    stock = stocks.get(label)
+    fork = seat.fork(label.rsplit("/", 1)[-1] if label.startswith("after/") else label)
+    return fork if stock is None else fork.using(stock)
+
+
+def _allotted(stock: Stock | None, draws: Mapping[str, Needs]) -> dict[str, Stock]:
+    """A stock for each step that all of it is there for; the rest draws in the session."""
+    found: dict[str, Stock] = {}
+    for label, needs in sorted(draws.items()):
+        if stock is not None and needs.counts and stock.holds(needs):
+            found |= stock.allot({label: needs})
+    return found
+
+
+def _listed(plan: JointPlan) -> tuple[list[tuple[str, Check]], int]:
+    """(unit, check) of every unit, and the bits in which their sums are compared."""
+    checks = [
+        (unit_name(one, unit), check)
+        for one in plan.plans
+        for unit in one.units
+        for check in unit.checks
+    ]
+    largest = max((check.at_least for _, check in checks), default=0)
+    most = max((one.count_bits for one in plan.plans), default=0)
+    return checks, SPARE_BITS + max(largest.bit_length(), most)
+
+
+def _names(one: Plan) -> list[str]:
+    return [unit_name(one, unit) for unit in one.units]
+
+
+def _groups(checks: Sequence[tuple[str, Check]], plans: Sequence[Plan]) -> list[list[int]]:
+    """For each unit of these statistics the places of its checks."""
+    return [
+        [k for k, (owner, _) in enumerate(checks) if owner == name]
+        for one in plans
+        for name in _names(one)
+    ]
+
+
+def _bound(one: Plan, checks: Sequence[tuple[str, Check]]) -> tuple[list[int], list[str]]:
+    """Places of the statistic's checks against earlier ones, and the names of those."""
+    mine = set(_names(one))
+    bound = [k for k, (owner, check) in enumerate(checks) if owner in mine and check.against]
+    return bound, sorted({checks[k][1].against for k in bound})
+
+
+def _shut(known: Sequence[str], others: Sequence[str]) -> list[list[int]]:
+    """For each of the others the places of its units among all that are judged, in order."""
+    ordered = sorted(known)
+    return [[k for k, name in enumerate(ordered) if name.split("/")[0] == o] for o in others]
+
+
 def _verdicts(
-    seat: Seat, plan: JointPlan, cells: Mapping[str, Elements]
+    seat: Seat, plan: JointPlan, cells: Mapping[str, Elements], stock: Stock | None
 ) -> Protocol[dict[str, Bits]]:
     """For each unit a shared bit: all of its checks pass."""
-    units = [(unit_name(one, unit), unit) for one in plan.plans for unit in one.units]
-    checks = [(name, check) for name, unit in units for check in unit.checks]
+    checks, bits = _listed(plan)
     always = np.uint8(seat.index == 0)
     if not checks:
-        return {name: np.array([always], dtype=np.uint8) for name, _ in units}
+        return {
+            name: np.array([always], dtype=np.uint8) for one in plan.plans for name in _names(one)
+        }
+    stocks = _allotted(stock, _draws(plan, len(seat.parties)))
     sums = np.stack([ANSWER.sum(cells[name][list(check.cells)], axis=0) for name, check in checks])
-    largest = max(check.at_least for _, check in checks)
-    bits = SPARE_BITS + max(largest.bit_length(), *(one.count_bits for one in plan.plans))
-    passing = yield from _compare(seat, sums, [check for _, check in checks], bits)
-    return (yield from _judged(seat, plan, checks, passing))
+    passing = yield from _compare(seat, stocks, sums, [check for _, check in checks], bits)
+    return (yield from _judged(seat, stocks, plan, checks, passing))
 
 
 def _judged(
-    seat: Seat, plan: JointPlan, checks: Sequence[tuple[str, Check]], passing: Bits
+    seat: Seat,
+    stocks: Mapping[str, Stock],
+    plan: JointPlan,
+    checks: Sequence[tuple[str, Check]],
+    passing: Bits,
 ) -> Protocol[dict[str, Bits]]:
     """The units' verdicts, statistic by statistic where one depends on whether another opens."""
     alone = [one for one in plan.plans if not _depends(one)]
-    verdicts = yield from _conjunctions(seat, "alone", alone, checks, passing)
+    inner = _supplied(seat, stocks, "all/alone")
+    verdicts = yield from _conjunctions(inner, alone, checks, passing)
     for one in plan.plans:
         if not _depends(one):
             continue
         turn = f"after/{one.name}"
-        freed = yield from _freed(seat.fork(turn), one, verdicts, checks, passing)
-        verdicts |= yield from _conjunctions(seat, turn, [one], checks, freed)
+        freed = yield from _freed(seat.fork(turn), stocks, one, verdicts, checks, passing)
+        inner = _supplied(seat, stocks, f"all/{turn}")
+        verdicts |= yield from _conjunctions(inner, [one], checks, freed)
     return verdicts
 
 
@@ -375,49 +509,48 @@ def _depends(one: Plan) -> bool:
 
 
 def _conjunctions(
-    seat: Seat, label: str, plans: Sequence[Plan], checks: Sequence[tuple[str, Check]], bits: Bits
+    seat: Seat, plans: Sequence[Plan], checks: Sequence[tuple[str, Check]], bits: Bits
 ) -> Protocol[dict[str, Bits]]:
-    names = [unit_name(one, unit) for one in plans for unit in one.units]
-    groups = [[k for k, (owner, _) in enumerate(checks) if owner == name] for name in names]
-    found = yield from named("all", all_of(seat.fork(f"all/{label}"), bits, groups))
+    names = [name for one in plans for name in _names(one)]
+    found = yield from named("all", all_of(seat, bits, _groups(checks, plans)))
     return {name: found[k : k + 1] for k, name in enumerate(names)}
 
 
 def _freed(
     seat: Seat,
+    stocks: Mapping[str, Stock],
     one: Plan,
     verdicts: Mapping[str, Bits],
     checks: Sequence[tuple[str, Check]],
     passing: Bits,
 ) -> Protocol[Bits]:
     """The bits of all checks; of one statistic's, those against a closed statistic are 1."""
-    mine = {unit_name(one, unit) for unit in one.units}
-    bound = [k for k, (owner, check) in enumerate(checks) if owner in mine and check.against]
-    others = sorted({checks[k][1].against for k in bound})
+    turn = f"after/{one.name}"
+    bound, others = _bound(one, checks)
     known = sorted(verdicts)
     shut = np.concatenate([verdicts[name] for name in known]) ^ np.uint8(seat.index == 0)
-    groups = [
-        [k for k, name in enumerate(known) if name.split("/")[0] == other] for other in others
-    ]
-    closed = yield from named("closed", all_of(seat.fork("closed"), shut, groups))
+    inner = _supplied(seat, stocks, f"{turn}/closed")
+    closed = yield from named("closed", all_of(inner, shut, _shut(known, others)))
     against = closed[[others.index(checks[k][1].against) for k in bound]]
     freed = passing.copy()
-    freed[bound] = yield from named("freed", either(seat.fork("freed"), passing[bound], against))
+    inner = _supplied(seat, stocks, f"{turn}/freed")
+    freed[bound] = yield from named("freed", either(inner, passing[bound], against))
     return freed
 
 
-def _compare(seat: Seat, sums: Elements, checks: Sequence[Check], bits: int) -> Protocol[Bits]:
+def _compare(
+    seat: Seat, stocks: Mapping[str, Stock], sums: Elements, checks: Sequence[Check], bits: int
+) -> Protocol[Bits]:
     """Shared bits: sum >= threshold, or sum = 0 where a check lets zero pass."""
     thresholds = [check.at_least for check in checks]
     lenient = [k for k, check in enumerate(checks) if check.zero_passes]
-    sides = {"enough": at_least(seat.fork("enough"), sums, thresholds, bits)}
+    sides = {"enough": at_least(_supplied(seat, stocks, "enough"), sums, thresholds, bits)}
     if lenient:
-        sides["zero"] = is_zero(seat.fork("zero"), sums[lenient], bits)
+        sides["zero"] = is_zero(_supplied(seat, stocks, "zero"), sums[lenient], bits)
     found = yield from together(sides)
     passing = found["enough"].copy()
     if lenient:
         reached = passing[lenient]
-        passing[lenient] = yield from named(
-            "either", either(seat.fork("either"), reached, found["zero"])
-        )
+        inner = _supplied(seat, stocks, "either")
+        passing[lenient] = yield from named("either", either(inner, reached, found["zero"]))
     return passing

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from protocols.abort import Abort, Suspected
+from protocols.batches import make
 from protocols.disclosure.threshold import Thresholds
-from protocols.joint import NAMES, JointInputs, JointPlan, joint, unit_name
+from protocols.joint import NAMES, JointInputs, JointPlan, joint, joint_needs, unit_name
 from protocols.linkage.cohort import Holding, LinkPlan
 from protocols.linkage.hashing import size_class
 from protocols.party import Trace, play
@@ -408,3 +409,47 @@ def test_a_statistic_that_stays_closed_closes_no_later_one(seats, model_opens):
     found = run(seats, plan, inputs, f"closed {model_opens}")["a"].integers
     assert (found["model/main"] is not None) == model_opens
     assert (found["whole/age"] is not None) == (not model_opens)
+
+
+# ---- what was made before ------------------------------------------------------------------------
+
+
+def made_before(seats, plan, count):
+    kinds = (*joint_needs(plan, count).counts.items(), ("wire", 1))
+    table = seats(count, f"before {count} {kinds}")
+    return play({p: make(table[p], SESSION, tuple(sorted(kinds))) for p in table})
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_with_all_that_it_needs_in_stock_a_study_makes_nothing(seats, count):
+    parties = tuple("abcde"[:count])
+    plan = replace(
+        pooled_plan("describe", {"columns": ("age",), "by": "sex"}, recipients=parties),
+        pooled={"one": parties},
+    )
+    inputs = {p: pooled_inputs(plan, [30 + k] * 9, [0, 1] * 4 + [0]) for k, p in enumerate(parties)}
+    held, traces, found = made_before(seats, plan, count), (Trace(), Trace()), []
+    for trace, have in zip(traces, (held, dict.fromkeys(parties, ())), strict=True):
+        table = seats(count, "stock")
+        found.append(
+            play({p: joint(table[p], plan, inputs[p], have[p]) for p in table}, trace)["a"].integers
+        )
+    assert found[0] == found[1]
+    said = [{name.rsplit("/", 1)[-1] for _, _, name, _ in trace.said} for trace in traces]
+    assert said[1] - said[0] >= {"extend", "points", "sums"}
+    assert traces[0].rounds < traces[1].rounds
+    sent = [sum(v.nbytes for _, _, _, v in trace.said) for trace in traces]
+    assert sent[0] < sent[1] / 2
+    assert not any(a.any() for one in held.values() for b in one for a in b.arrays.values())
+
+
+def test_what_a_run_leaves_early_is_burnt(seats):
+    plan = pooled_plan("count", {})
+    held = made_before(seats, plan, 3)
+    table = seats(3, "early")
+    inputs = pooled_inputs(plan, [40] * 6)
+    runs = {p: joint(table[p], plan, inputs, held[p]) for p in table}
+    for run in runs.values():
+        next(run)
+        run.close()
+    assert not any(a.any() for one in held.values() for b in one for a in b.arrays.values())
