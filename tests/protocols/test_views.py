@@ -12,13 +12,18 @@ import numpy as np
 import pytest
 
 from protocols.arithmetic import and_bits, and_pairs, bits_to_ring, cross_sums, multiply, select
-from protocols.comparison import at_least, either, equal_words, is_zero
+from protocols.comparison import at_least, either, equal_words, is_zero, less_than
+from protocols.cross import cross_bits
+from protocols.digits import bit_slices, highest_bit, select_slices, slices_to_ring
 from protocols.echo import Transcript
+from protocols.field import from_ints, zero_test
 from protocols.masked_sum import pooled_sum
+from protocols.masks import eda_bits
 from protocols.party import Round, Trace, play
 from protocols.permutation import permute
 from protocols.release import release
 from protocols.ring import Ring
+from protocols.stock import Stock
 from protocols.triples import and_triples, pair_triples, ring_triples
 
 RUNS = 40
@@ -169,6 +174,53 @@ def run_either(table, honest, value):
     return {p: either(s, bits * (p == honest), bits * 0 + 1) for p, s in table.items()}
 
 
+def run_cross_bits(table, honest, value):
+    words = np.array([value, 3 * value], np.uint64)
+    mine = {p: own_or_zero(s, honest, words, words * 0) for p, s in table.items()}
+    return {p: cross_bits(s, mine[p], mine[p]) for p, s in table.items()}
+
+
+def run_less_than(table, honest, value):
+    numbers = RING.from_ints([value, -value])
+    mine = {p: own_or_zero(s, honest, numbers, numbers * 0) for p, s in table.items()}
+    return {p: less_than(s, RING, mine[p], numbers * 0, 9) for p, s in table.items()}
+
+
+def run_masked(table, honest, value):
+    """From a stock of masks that the same parties have made: a number opens under one."""
+
+    def role(seat, numbers):
+        made = yield from eda_bits(seat.fork("masks"), RING, 9, 64)
+        stock = Stock(seat.me, seat.parties, "views")
+        stock.put("edabit64/9", (made.value.reshape(1, 1, 64), made.bits))
+        yield from bit_slices(seat.using(stock), RING, numbers, 9)
+
+    numbers = RING.from_ints([value, -value])
+    return {p: role(s, numbers * np.uint64(p == honest)) for p, s in table.items()}
+
+
+def run_bit_slices(table, honest, value):
+    numbers = RING.from_ints([value, -value])
+    return {p: bit_slices(s, RING, numbers * np.uint64(p == honest), 9) for p, s in table.items()}
+
+
+def run_digits(table, honest, value):
+    """Bits into the ring, the highest of them, a choice by one."""
+    slices = np.full((3, 1), value, np.uint64)
+
+    def role(seat, mine):
+        yield from slices_to_ring(seat, RING, mine, 3)
+        yield from highest_bit(seat, mine)
+        yield from select_slices(seat, mine[0], mine, mine * np.uint64(0))
+
+    return {p: role(s, slices * np.uint64(p == honest)) for p, s in table.items()}
+
+
+def run_zero_test(table, honest, value):
+    z = from_ints([value, 2 * value])
+    return {p: zero_test(s, z * np.uint64(p == honest)) for p, s in table.items()}
+
+
 PAIRS = [
     run_and,
     run_pairs,
@@ -183,6 +235,22 @@ PAIRS = [
     run_is_zero,
     run_equal_words,
     run_either,
+    run_cross_bits,
+    run_less_than,
+    run_bit_slices,
+    run_digits,
+    run_zero_test,
+]
+THREES = [
+    run_and,
+    run_pairs,
+    run_select,
+    run_at_least,
+    run_cross_bits,
+    run_less_than,
+    run_masked,
+    run_digits,
+    run_zero_test,
 ]
 INPUTS = (7, 98)
 
@@ -193,11 +261,7 @@ def test_one_party_sees_nothing_of_the_others_input(dealt, seats, make, honest):
     assert largest_gap(make, dealt, seats, honest, INPUTS, 2) < LIMIT
 
 
-@pytest.mark.parametrize(
-    "make",
-    [run_and, run_pairs, run_select, run_at_least],
-    ids=["and", "pairs", "select", "at_least"],
-)
+@pytest.mark.parametrize("make", THREES, ids=lambda make: make.__name__.removeprefix("run_"))
 def test_two_colluding_parties_see_nothing_of_the_thirds_input(dealt, seats, make):
     assert largest_gap(make, dealt, seats, "b", INPUTS, 3) < LIMIT
 
