@@ -25,7 +25,9 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from protocols.numbers.fixed import Fixed, Form, Unfit
+from protocols.needs import Needs
+from protocols.numbers.counting import counted
+from protocols.numbers.fixed import Fixed, Form, Unfit, blank
 from protocols.numbers.normal import Extent, argument, argument_form, extent, places, rise
 from protocols.numbers.polynomial import (
     UNIT,
@@ -39,7 +41,16 @@ from protocols.numbers.products import multiply_all, product, product_form, trun
 from protocols.party import Protocol, Says, Seat
 from protocols.ring import Elements
 
-__all__ = ["ROUNDS", "Quotient", "divide", "quotient_form", "reciprocal", "reciprocal_form"]
+__all__ = [
+    "ROUNDS",
+    "Quotient",
+    "divide",
+    "divide_needs",
+    "quotient_form",
+    "reciprocal",
+    "reciprocal_form",
+    "reciprocal_needs",
+]
 
 ROUNDS = (
     Says("crossed", to="one", size="1/8 a bit, at most 16 MiB"),
@@ -187,3 +198,19 @@ def _quotient(
     bound = plan.short.bound
     value = yield from product(seat, Fixed(top, plan.short), inverse, plan.quotient.scale, bound)
     return value.elements.reshape(divisors.shape), found.sound
+
+
+def divide_needs(
+    parties: int, count: int, x: Form, d: Form, least: Fraction, bound: Fraction, scale: int
+) -> Needs:
+    """What `divide` draws."""
+    return counted(
+        parties,
+        count,
+        lambda s, m: divide(s, blank(x, (m,)), blank(d, (m,)), least, bound, scale),
+    )
+
+
+def reciprocal_needs(parties: int, count: int, d: Form, least: Fraction, scale: int) -> Needs:
+    """What `reciprocal` draws."""
+    return counted(parties, count, lambda s, m: reciprocal(s, blank(d, (m,)), least, scale))

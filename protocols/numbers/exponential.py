@@ -31,7 +31,9 @@ import numpy.typing as npt
 
 from protocols.arithmetic import and_words
 from protocols.digits import bit_slices, slices_to_ring
-from protocols.numbers.fixed import Fixed, Form, Unfit, plus_public, rounded
+from protocols.needs import Needs
+from protocols.numbers.counting import counted
+from protocols.numbers.fixed import Fixed, Form, Unfit, blank, plus_public, rounded
 from protocols.numbers.logarithm import LN_2
 from protocols.numbers.normal import DIGITS_MAX, half_power
 from protocols.numbers.polynomial import (
@@ -51,7 +53,16 @@ from protocols.party import Protocol, Says, Seat
 from protocols.ring import Elements, Ring
 from protocols.triples import and_triples
 
-__all__ = ["ROUNDS", "exponential", "exponential_form", "sigmoid", "sigmoid_form"]
+__all__ = [
+    "ROUNDS",
+    "exponential",
+    "exponential_form",
+    "exponential_needs",
+    "one_hot",
+    "sigmoid",
+    "sigmoid_form",
+    "sigmoid_needs",
+]
 
 ROUNDS = (
     Says("crossed", to="one", size="1/8 a bit, at most 16 MiB"),
@@ -317,3 +328,13 @@ def sigmoid(seat: Seat, x: Fixed) -> Protocol[Fixed]:
     value = ring.sub(upper.elements, ring.scale(flip, 2))
     value = ring.add(value, ring.scale(negative, 1 << WORKING))
     return Fixed(value.reshape(x.elements.shape), plan.result)
+
+
+def exponential_needs(parties: int, count: int, x: Form, upper: Fraction, scale: int) -> Needs:
+    """What `exponential` draws."""
+    return counted(parties, count, lambda s, m: exponential(s, blank(x, (m,)), upper, scale))
+
+
+def sigmoid_needs(parties: int, count: int, x: Form) -> Needs:
+    """What `sigmoid` draws."""
+    return counted(parties, count, lambda s, m: sigmoid(s, blank(x, (m,))))

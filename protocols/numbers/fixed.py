@@ -26,6 +26,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import floor
 
+from protocols.needs import Needs
 from protocols.ring import Elements, Ring
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Program",
     "Unfit",
     "add",
+    "blank",
     "divided",
     "fitting",
     "plus_public",
@@ -200,6 +202,11 @@ class Fixed:
         return replace(self, form=self.form.called(name))
 
 
+def blank(form: Form, shape: tuple[int, ...]) -> Fixed:
+    """Shares of zero, for counting what a protocol draws."""
+    return Fixed(form.ring.zeros(shape), form)
+
+
 # ---- choosing a ring -----------------------------------------------------------------------------
 
 
@@ -280,17 +287,21 @@ def shown(value: Fraction, up: bool = True) -> str:
 
 @dataclass(slots=True)
 class Program:
-    """A computation on forms: the same rules as on shares, in order.
+    """A computation on forms: the same rules as on shares, in order, and what all of it draws.
 
-    `take` what a rule made. A rule that raises Unfit refuses the whole program.
+    `take` what a rule made, with the needs of the step. A rule that raises Unfit refuses the whole
+    program.
     """
 
     steps: list[Form] = field(default_factory=list)
+    needs: Needs = field(default_factory=lambda: Needs({}))
 
-    def take(self, name: str, form: Form) -> Form:
+    def take(self, name: str, form: Form, needs: Needs | None = None) -> Form:
         """Note one step's result under this name, and hand it on."""
         named = form.called(name)
         self.steps.append(named)
+        if needs is not None:
+            self.needs = self.needs + needs
         return named
 
     def report(self) -> str:

@@ -19,8 +19,10 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+from protocols.needs import Needs
+from protocols.numbers.counting import counted
 from protocols.numbers.division import Quotient
-from protocols.numbers.fixed import Fixed, Form, Unfit, rounded
+from protocols.numbers.fixed import Fixed, Form, Unfit, blank, rounded
 from protocols.numbers.normal import Extent, argument, argument_form, extent, places, rise
 from protocols.numbers.polynomial import (
     UNIT,
@@ -34,7 +36,7 @@ from protocols.numbers.polynomial import (
 from protocols.numbers.products import multiply_all
 from protocols.party import Protocol, Says, Seat
 
-__all__ = ["LN_2", "ROUNDS", "logarithm", "logarithm_form"]
+__all__ = ["LN_2", "ROUNDS", "logarithm", "logarithm_form", "logarithm_needs"]
 
 ROUNDS = (
     Says("crossed", to="one", size="1/8 a bit, at most 16 MiB"),
@@ -87,6 +89,11 @@ def logarithm(seat: Seat, d: Fixed, least: Fraction) -> Protocol[Quotient]:
     whole = found.weighted(ring, lambda place: _exponent_part(within, place))
     elements = ring.add(near.elements, whole).reshape(d.elements.shape)
     return Quotient(Fixed(elements, form), found.sound)
+
+
+def logarithm_needs(parties: int, count: int, d: Form, least: Fraction) -> Needs:
+    """What `logarithm` draws."""
+    return counted(parties, count, lambda s, m: logarithm(s, blank(d, (m,)), least))
 
 
 def _exponent_part(within: Extent, place: int) -> int:

@@ -32,7 +32,9 @@ from protocols.comparison import at_least
 from protocols.digits import slices_to_ring
 from protocols.kernels.bits import pack
 from protocols.masks import truncation_pairs
-from protocols.numbers.fixed import TRUNCATION_ROOM, Fixed, Form, Unfit
+from protocols.needs import Needs
+from protocols.numbers.counting import counted
+from protocols.numbers.fixed import TRUNCATION_ROOM, Fixed, Form, Unfit, blank
 from protocols.party import Protocol, Says, Seat
 from protocols.ring import Elements, Ring
 
@@ -42,9 +44,12 @@ __all__ = [
     "multiply_all",
     "product",
     "product_form",
+    "product_needs",
     "truncate",
     "truncate_all",
     "truncate_exactly",
+    "truncate_exactly_needs",
+    "truncate_needs",
 ]
 
 ROUNDS = (
@@ -139,6 +144,16 @@ def truncate(seat: Seat, x: Fixed, shift: int) -> Protocol[Fixed]:
     return Fixed(elements, form)
 
 
+def truncate_needs(parties: int, count: int, x: Form, shift: int) -> Needs:
+    """What `truncate` draws."""
+    return counted(parties, count, lambda s, m: truncate(s, blank(x, (m,)), shift))
+
+
+def truncate_exactly_needs(parties: int, count: int, x: Form, shift: int) -> Needs:
+    """What `truncate_exactly` draws."""
+    return counted(parties, count, lambda s, m: truncate_exactly(s, blank(x, (m,)), shift))
+
+
 def truncate_exactly(seat: Seat, x: Fixed, shift: int) -> Protocol[Fixed]:
     """The floor of x to `shift` fraction bits fewer (at most 62). Raises Unfit."""
     near = yield from truncate(seat, x, shift)
@@ -218,6 +233,17 @@ def _product_in_two(
     high, low = yield from multiply_all(seat, ring, [(x, upper), (x, lower)])
     (cut,) = yield from truncate_all(seat, ring, [(low, split)])
     return ring.add(high, cut)
+
+
+def product_needs(
+    parties: int, count: int, x: Form, y: Form, scale: int, bound: Fraction | None = None
+) -> Needs:
+    """What `product` draws."""
+    return counted(
+        parties,
+        count,
+        lambda s, m: product(s, blank(x, (m,)), blank(y, (m,)), scale, bound),
+    )
 
 
 def inner_product(seat: Seat, x: Fixed, y: Fixed, scale: int) -> Protocol[Fixed]:

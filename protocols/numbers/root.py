@@ -23,8 +23,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isqrt
 
+from protocols.needs import Needs
+from protocols.numbers.counting import counted
 from protocols.numbers.division import Quotient
-from protocols.numbers.fixed import Fixed, Form, Unfit
+from protocols.numbers.fixed import Fixed, Form, Unfit, blank
 from protocols.numbers.normal import (
     Extent,
     argument,
@@ -51,9 +53,11 @@ __all__ = [
     "ROUNDS",
     "inverse_root",
     "inverse_root_form",
+    "inverse_root_needs",
     "root_above",
     "square_root",
     "square_root_form",
+    "square_root_needs",
 ]
 
 ROUNDS = (
@@ -174,3 +178,13 @@ def _rooted(seat: Seat, d: Fixed, plan: _Plan) -> Protocol[Quotient]:
     power = Fixed(found.weighted(ring, weight), plan.power)
     value = yield from product(seat, near, power, plan.result.scale, plan.result.bound)
     return Quotient(Fixed(value.elements.reshape(d.elements.shape), plan.result), found.sound)
+
+
+def square_root_needs(parties: int, count: int, d: Form, least: Fraction, scale: int) -> Needs:
+    """What `square_root` draws."""
+    return counted(parties, count, lambda s, m: square_root(s, blank(d, (m,)), least, scale))
+
+
+def inverse_root_needs(parties: int, count: int, d: Form, least: Fraction, scale: int) -> Needs:
+    """What `inverse_root` draws."""
+    return counted(parties, count, lambda s, m: inverse_root(s, blank(d, (m,)), least, scale))

@@ -31,8 +31,10 @@ import numpy.typing as npt
 
 from protocols.arithmetic import and_words
 from protocols.digits import slices_to_ring
+from protocols.needs import Needs
+from protocols.numbers.counting import counted
 from protocols.numbers.division import Quotient
-from protocols.numbers.fixed import TRUNCATION_ROOM, Fixed, Form, Unfit, shown
+from protocols.numbers.fixed import TRUNCATION_ROOM, Fixed, Form, Unfit, blank, shown
 from protocols.numbers.polynomial import WORKING
 from protocols.numbers.products import multiply_all, truncate_all
 from protocols.numbers.root import inverse_root, inverse_root_form, root_above
@@ -40,7 +42,7 @@ from protocols.party import Protocol, Says, Seat
 from protocols.ring import Elements, Ring
 from protocols.triples import and_triples
 
-__all__ = ["ORDER_MAX", "ROUNDS", "solve", "solve_form"]
+__all__ = ["ORDER_MAX", "ROUNDS", "solve", "solve_form", "solve_needs"]
 
 ROUNDS = (
     Says("crossed", to="one", size="1/8 a bit, at most 16 MiB"),
@@ -152,6 +154,25 @@ def solve(seat: Seat, a: Fixed, b: Fixed, least: Fraction, bound: Fraction) -> P
     kept = np.broadcast_to(ones, (order, sides, count, ring.words))
     (value,) = yield from multiply_all(seat, ring, [(x, np.ascontiguousarray(kept))])
     return Quotient(Fixed(value.transpose(2, 0, 1, 3), plan.result), every)
+
+
+def solve_needs(
+    parties: int,
+    count: int,
+    a: Form,
+    b: Form,
+    shape: tuple[int, int],
+    least: Fraction,
+    bound: Fraction,
+) -> Needs:
+    """What `solve` draws for `count` systems of shape (p, q): rows and right-hand sides."""
+    order, sides = shape
+
+    def make(seat: Seat, m: int) -> Protocol[Quotient]:
+        systems = blank(a, (m, order, order)), blank(b, (m, order, sides))
+        return solve(seat, *systems, least, bound)
+
+    return counted(parties, count, make)
 
 
 def _decomposed(

@@ -51,14 +51,15 @@ def sound_bits():
 
 @pytest.fixture
 def online(seats, stocked, shares):
-    """online(inputs, make): all parties' results, from stocks that hold exactly what is counted.
+    """online(inputs, make): all parties' results, from stocks that hold exactly what is needed.
 
     inputs  {party: a tuple of Fixed, all of one length}
     make    make(seat, *inputs) is the protocol
-    Afterwards every stock is empty: the count is what was drawn.
+    needs   what it is said to draw; counted where none is given
+    Afterwards every stock is empty: the needs are what was drawn.
     """
 
-    def run(inputs, make, trace=None):
+    def run(inputs, make, trace=None, needs=None):
         some = next(iter(inputs.values()))
         size = len(some[0].elements)
 
@@ -66,7 +67,7 @@ def online(seats, stocked, shares):
             zeros = [f.form.ring.zeros((count, *f.shape[1:])) for f in some]
             return make(seat, *(Fixed(z, f.form) for z, f in zip(zeros, some, strict=True)))
 
-        needs = counted(len(inputs), size, sample)
+        needs = needs or counted(len(inputs), size, sample)
         table = stocked(seats(len(inputs), "online"), needs, shares.rng)
         found = play({p: make(s, *inputs[p]) for p, s in table.items()}, trace or Trace())
         for seat in table.values():

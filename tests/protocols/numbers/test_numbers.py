@@ -8,7 +8,7 @@ import pytest
 from protocols.abort import Suspected
 from protocols.numbers import division, exponential, logarithm, normal, products, root, solve
 from protocols.numbers.counting import SAMPLE, counted
-from protocols.numbers.fixed import Fixed, Form
+from protocols.numbers.fixed import Fixed, Form, Program
 from protocols.numbers.polynomial import Polynomial, chebyshev_at, interpolated
 from protocols.party import Trace, play
 from protocols.ring import Ring
@@ -80,10 +80,106 @@ def test_needs_grow_as_the_numbers_do(count):
     assert sum(units for kind, units in needs.items() if kind.startswith("trunc")) == 7 * count
 
 
+TWO, HALF = Fraction(2), Fraction(1, 2)
+NEEDS = {
+    "truncation": (
+        lambda n, m: products.truncate_needs(n, m, X, 20),
+        lambda s, x: products.truncate(s, x, 20),
+    ),
+    "exact truncation": (
+        lambda n, m: products.truncate_exactly_needs(n, m, X, 20),
+        lambda s, x: products.truncate_exactly(s, x, 20),
+    ),
+    "product": (
+        lambda n, m: products.product_needs(n, m, X, X, 30),
+        lambda s, x: products.product(s, x, x, 30),
+    ),
+    "division": (
+        lambda n, m: division.divide_needs(n, m, X, X, LEAST, TWO, 30),
+        lambda s, x: division.divide(s, x, x, LEAST, TWO, 30),
+    ),
+    "reciprocal": (
+        lambda n, m: division.reciprocal_needs(n, m, X, LEAST, 30),
+        lambda s, x: division.reciprocal(s, x, LEAST, 30),
+    ),
+    "root": (
+        lambda n, m: root.square_root_needs(n, m, X, LEAST, 30),
+        lambda s, x: root.square_root(s, x, LEAST, 30),
+    ),
+    "inverse root": (
+        lambda n, m: root.inverse_root_needs(n, m, X, LEAST, 30),
+        lambda s, x: root.inverse_root(s, x, LEAST, 30),
+    ),
+    "logarithm": (
+        lambda n, m: logarithm.logarithm_needs(n, m, X, LEAST),
+        lambda s, x: logarithm.logarithm(s, x, LEAST),
+    ),
+    "exponential": (
+        lambda n, m: exponential.exponential_needs(n, m, X, Fraction(1), 30),
+        lambda s, x: exponential.exponential(s, x, Fraction(1), 30),
+    ),
+    "sigmoid": (
+        lambda n, m: exponential.sigmoid_needs(n, m, X),
+        exponential.sigmoid,
+    ),
+}
+
+
+@pytest.mark.parametrize("count", [1, 65])
+@pytest.mark.parametrize("parties", [2, 3])
+@pytest.mark.parametrize("name", sorted(NEEDS))
+def test_what_is_needed_is_what_is_drawn(online, secret, name, parties, count):
+    needs, make = NEEDS[name]
+    x, _ = secret(X, [HALF] * count, parties)
+    one = {p: (each,) for p, each in x.items()}
+    found = online(one, make, needs=needs(parties, count))
+    assert len(found) == parties
+
+
+def test_what_systems_need_is_what_they_draw(online, shares):
+    needs = solve.solve_needs(2, 3, SYSTEM, SYSTEM, (2, 1), HALF, TWO)
+    ring = SYSTEM.ring
+    eye = ring.from_ints([1 << 20, 0, 0, 1 << 20] * 3).reshape(3, 2, 2, 1)
+    sides = ring.from_ints([1 << 20, 1 << 19] * 3).reshape(3, 2, 1, 1)
+    a, b = (shares.split(ring, whole, 2) for whole in (eye, sides))
+    inputs = {p: (Fixed(a[p], SYSTEM), Fixed(b[p], SYSTEM)) for p in a}
+    found = online(inputs, lambda s, x, y: solve.solve(s, x, y, HALF, TWO), needs=needs)
+    assert {one.value.shape for one in found.values()} == {(3, 2, 1)}
+
+
+@pytest.mark.parametrize("parties", [2, 3])
+def test_without_a_stock_correlations_are_made_on_the_way(dealt, seats, secret, opened, parties):
+    x, a = secret(X, [HALF, Fraction(-1, 3)], parties)
+    d, b = secret(D, [Fraction(2, 3), Fraction(1, 7)], parties)
+    table = dealt(seats(parties, "fresh"))
+    found = play(
+        {p: division.divide(s, x[p], d[p], LEAST, Fraction(4), 30) for p, s in table.items()}
+    )
+    form = found["a"].value.form
+    for value, p, q in zip(opened({k: v.value for k, v in found.items()}), a, b, strict=True):
+        assert abs(value - p / q) <= form.error
+
+
+def test_a_program_adds_up_what_its_steps_draw():
+    program = Program()
+    quotient = division.quotient_form(X, D, LEAST, TWO, 30)
+    needs = division.divide_needs(2, 100, X, D, LEAST, TWO, 30)
+    ratio = program.take("ratio", quotient, needs)
+    program.take("its square", products.product_form(ratio, ratio, 30)[0])
+    program.take(
+        "its root",
+        root.square_root_form(ratio, HALF, 30),
+        root.square_root_needs(2, 100, ratio, HALF, 30),
+    )
+    assert program.needs.counts["product64"] == needs.counts["product64"] + 600
+    assert program.report().splitlines()[2].startswith("its root: at most 1.42")
+
+
 @pytest.mark.parametrize("honest", ["a", "b"])
 def test_what_opens_in_a_division_is_uniform_whatever_is_divided(online, secret, honest):
     """Online, from dealt stocks: each bit heard is 1 as often, for two inputs."""
     totals = []
+    needs = division.divide_needs(2, 2, X, D, LEAST, Fraction(2), 30)
     for number, value in enumerate((Fraction(1, 2), Fraction(7, 8))):
         total = 0
         for _ in range(40):
@@ -94,6 +190,7 @@ def test_what_opens_in_a_division_is_uniform_whatever_is_divided(online, secret,
                 {p: (x[p], d[p]) for p in x},
                 lambda s, a, b: division.divide(s, a, b, LEAST, Fraction(2), 30),
                 trace,
+                needs,
             )
             heard = [v for _, _, v in trace.heard_by(tuple(p for p in x if p != honest))]
             octets = [np.ascontiguousarray(v).view(np.uint8).reshape(-1) for v in heard]
