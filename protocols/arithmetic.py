@@ -3,10 +3,13 @@
 Against    honest-but-curious parties, n - 1 of whom may collude. What opens on the way is masked by
            a fresh uniform triple; what OT hands over is masked by a fresh random string.
 Rounds     and_bits 2 (3 from three parties up), multiply 3, select n + 1, bits_to_ring n,
-           cross_sums 2; each for every block of 2^20 transfers or 16 MiB.
-Bytes      to each peer, for words of 64 bits: and_bits 16.25 a bit; multiply 1552; select
-           16 + 8 c for each row; bits_to_ring 16 + 8 at most; cross_sums, from the owner
-           16 for each bit of its columns and row, to the owner 8 for each such bit and partner.
+           cross_sums 2; each for every block of 2^20 transfers or 16 MiB. From a stock that holds
+           the triples and_bits and multiply 1; and_words and and_pairs 1.
+Bytes      to each peer, for words of 64 bits, t a transfer (`protocols.oblivious_transfer`; 4 or
+           2): and_bits t + 1/4 a bit, from three parties up 3/8; multiply 64 t + 264 + 16, of which
+           16 with a stock; select t + 8 c for each row; bits_to_ring t + 8 at most; cross_sums,
+           from the owner t for each bit of its columns and row, to the owner 8 for each such bit
+           and partner; and_words 16 a word, and_pairs 24.
 Source     Beaver, CRYPTO 1991; Gilboa, CRYPTO 1999, section 4.1; the select by signs: Mohassel and
            Rindal (ABY3), CCS 2018, section 5.4.1, chained over the parties here.
 
@@ -26,25 +29,30 @@ from protocols.kernels.bits import pack, unpack
 from protocols.oblivious_transfer import TRANSFERS_MAX, Strings, blocks, random_ot
 from protocols.party import Expect, Party, Protocol, Says, Seat, together
 from protocols.ring import Elements, Ring
+from protocols.stock import Needs
 from protocols.triples import (
     AndTriples,
     PairTriples,
     and_triples,
+    and_triples_needs,
     corrected,
     correction,
     correlated,
     ring_triples,
+    ring_triples_needs,
     weigh,
 )
 
 __all__ = [
     "ROUNDS",
     "and_bits",
+    "and_bits_needs",
     "and_pairs",
     "and_words",
     "bits_to_ring",
     "cross_sums",
     "multiply",
+    "multiply_needs",
     "open_bits",
     "open_ring",
     "select",
@@ -53,8 +61,8 @@ __all__ = [
 ROUNDS = (
     Says("extend", to="one", size="16 / depth a transfer, at most 2^20 of them"),
     Says("mend", to="one", size="1/8 a bit triple, from three parties up"),
-    Says("correct", to="one", size="8 words a transfer, at most 16 MiB"),
-    Says("masked", to="all", size="two masked factors a product, at most 16 MiB"),
+    Says("correct", to="one", size="8 words a transfer, 33 words a product, at most 16 MiB"),
+    Says("masked", to="all", size="the masked factors of a product, at most 16 MiB"),
     Says("bits", to="all", size="1/8 a bit, in whole words"),
     Says("elements", to="all", size="8 words an element, at most 16 MiB"),
 )
@@ -116,6 +124,11 @@ def and_bits(seat: Seat, x: Bits, y: Bits) -> Protocol[Bits]:
     return unpack(z, x.size).reshape(x.shape)
 
 
+def and_bits_needs(count: int) -> Needs:
+    """What `and_bits` draws for so many bits."""
+    return and_triples_needs(count)
+
+
 # ---- ring elements -------------------------------------------------------------------------------
 
 
@@ -129,6 +142,11 @@ def multiply(seat: Seat, ring: Ring, x: Elements, y: Elements) -> Protocol[Eleme
     d, e = d.reshape(x.shape), e.reshape(x.shape)
     z = ring.add(triples.c, ring.add(ring.mul(d, b), ring.mul(e, a)))
     return ring.add(z, ring.mul(d, e)) if seat.index == 0 else z
+
+
+def multiply_needs(ring: Ring, count: int) -> Needs:
+    """What `multiply` draws for so many products."""
+    return ring_triples_needs(ring, (count,))
 
 
 def bits_to_ring(seat: Seat, ring: Ring, bits: Bits) -> Protocol[Elements]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from protocols.arithmetic import multiply
+from protocols.arithmetic import and_bits, and_bits_needs, multiply, multiply_needs
 from protocols.masks import (
     da_bits,
     da_bits_needs,
@@ -27,6 +27,7 @@ from protocols.triples import (
 )
 
 RING, WIDE = Ring(1), Ring(2)
+BITS, NUMBERS = np.ones(130, np.uint8), RING.zeros((7,))
 DRAWS = {
     "and": (lambda s: and_triples(s, 70), and_triples_needs(70)),
     "pair": (lambda s: pair_triples(s, 65), pair_triples_needs(65)),
@@ -59,6 +60,22 @@ def test_a_draw_takes_what_its_needs_say_and_says_nothing(connected, name):
     assert seats["a"].stock.left(kind) == 0
     play({p: draw(s) for p, s in seats.items()}, trace)
     assert trace.said != []
+
+
+@pytest.mark.parametrize(
+    ("gadget", "needs"),
+    [
+        (lambda s: and_bits(s, BITS, BITS), and_bits_needs(130)),
+        (lambda s: multiply(s, RING, NUMBERS, NUMBERS), multiply_needs(RING, 7)),
+    ],
+    ids=["and_bits", "multiply"],
+)
+def test_a_gadget_draws_what_its_needs_say_and_then_takes_one_round(connected, gadget, needs):
+    seats, trace = supplied(connected(3), needs), Trace()
+    play({p: gadget(s) for p, s in seats.items()}, trace)
+    assert {name for _, _, name, _ in trace.said} == {"masked"}
+    assert trace.rounds == 3
+    assert all(s.stock.left(kind) == 0 for s in seats.values() for kind in needs.counts)
 
 
 def test_a_draw_that_finds_too_few_takes_none_of_them(connected):
