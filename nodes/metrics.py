@@ -58,6 +58,10 @@ def figures(node: Node, now_s: float) -> Iterator[Figure]:
     yield _by("studies", "studies known here", "state", dict(sorted(states.items())), total=False)
     yield _gauge("sessions", "runs on this machine now", len(node.runs.running))
     yield _gauge("attempt_seconds", "what the last run took", node.runs.last_s)
+    pool = node.keeper.pool
+    yield _gauge("pool_bytes", "memory of what was made ahead for studies", pool.nbytes)
+    yield _gauge("pool_batches", "batches made ahead, each for one study", pool.batches)
+    yield CounterMetricFamily("p2pmpc_fills", "fills that ended well", value=node.keeper.filled)
     yield _gauge("store_bytes", "size of the record's files", node.store.size_bytes())
     yield from _reasons(node)
     yield from _gossip(node, now_s)

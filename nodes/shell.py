@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nodes.core.effects import (
@@ -28,6 +28,7 @@ from nodes.core.effects import (
     Remember,
     ResumeSession,
     Send,
+    SessionOrder,
     SessionStopped,
     SetTimer,
     StartSession,
@@ -38,6 +39,8 @@ from nodes.core.feeds import Feeds, Known
 from nodes.core.node import Core
 from nodes.engine.engine import Engine
 from nodes.people.stories import Stories
+from nodes.pools.keeper import Keeper
+from nodes.pools.pool import Pool
 from nodes.runs import Runs
 from nodes.session.session import Brief
 from nodes.store.outcomes import Outcomes
@@ -71,6 +74,9 @@ BROKEN = frozenset(
 )  # what a network under TLS cannot do; wrong mail has an event of its own
 
 
+MB = 10**6
+
+
 @dataclass(slots=True, repr=False)
 class Node:
     """One member's running node."""
@@ -87,6 +93,7 @@ class Node:
     card: bytes
     log: Any
     stories: Stories = field(init=False)
+    keeper: Keeper = field(init=False)
     waits: Waits = field(init=False)
     runs: Runs = field(init=False)
     timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
@@ -99,6 +106,18 @@ class Node:
     def __post_init__(self) -> None:
         """Its neighbours bring their events back to it by the calls that they are given here."""
         self.stories = Stories(self.clock)
+        self.keeper = Keeper(
+            name=self.name,
+            core=self.core,
+            transport=self.transport,
+            pool=Pool(self.settings.pool_mb * MB),
+            clock=self.clock,
+            randomness=self.core.randomness,
+            make_key_pair=self.core.make_key_pair,
+            busy=lambda: bool(self.core.places.held or self.runs.running),
+            chore=self.chore,
+            log=self.log,
+        )
         self.waits = Waits(
             self.name,
             self.core,
@@ -181,7 +200,7 @@ class Node:
             case SetTimer(name, after_s):
                 self._set_timer(name, after_s)
             case StartSession(order):
-                self.runs.start(Brief.of(order, self.core))
+                self._start_session(order)
             case ResumeSession():
                 self.runs.resume(effect)
             case StopSession():
@@ -189,6 +208,12 @@ class Node:
             case Emit(study, event, member, text, error):
                 self.stories.tell(study, event, member, text, error)
                 self.log.info("story", study=study, step=event, member=member)
+
+    def _start_session(self, order: SessionOrder) -> None:
+        """With what was made ahead for it; a fill that runs gives way first."""
+        self.keeper.give_way()
+        brief = Brief.of(order, self.core)
+        self.runs.start(replace(brief, held=self.keeper.take(brief)))
 
     def fail(self, fault: P2pmpcError) -> None:
         """The record cannot be written: stop before anything else is signed or sent.
@@ -203,6 +228,7 @@ class Node:
         for study, case in sorted(self.core.cases.items()):
             if not case.final:
                 self.stories.tell(study, "ended", self.name, fault.message, fault.to_json())
+        self.keeper.close()
         self.runs.halt_all(fault)
         self.chore(self.transport.close())
 
@@ -210,6 +236,7 @@ class Node:
         if not self.watching:
             self.watching = True
             self.chore(self.waits.watch_open())
+            self.chore(self.keeper.watch())
 
     def chore(self, work: Coroutine[Any, Any, None]) -> None:
         """Run this beside everything else, and keep it until it is done."""
@@ -241,6 +268,8 @@ class Node:
 
     def on_transport(self, event: TransportEvent) -> None:
         """What the links say: handed to the core, to a session's mailbox, or named as a fault."""
+        if self.keeper.takes(event):
+            return
         match event:
             case LinkUp(peer):
                 self.log.info("link up", peer=peer)
@@ -284,6 +313,7 @@ class Node:
         """End sessions, links and the store, in this order."""
         for running in list(self.runs.running.values()):
             running.attempt.stop(LocalError("this node is stopping"))
+        self.keeper.close()
         for handle in self.timers.values():
             handle.cancel()
         for task in list(self.chores):

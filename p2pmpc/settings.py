@@ -18,6 +18,7 @@
     gossip_s            10             how often the record is compared with each peer
     restore_wait_s      20             how long a restarted node seeks peers before it writes
     metrics_port        0              port on 127.0.0.1 for Prometheus; 0 for none
+    pool_mb             64             memory for what is made ahead for studies; 0: nothing is
     kernels             "threads"      on Ray: of a session's process, or "tasks" on all machines
     spare_sessions      1              on Ray: warm processes that wait for a session
     rows_per_partition  2000000        on Ray: rows of a data set in one process
@@ -53,6 +54,7 @@ ON_RAY = {
 TRIES_MAX = 10  # each may open an intermediate anew
 SESSIONS_MAX = 64  # each holds its masks and its rows in memory
 PROPOSAL_S_MAX = 366 * 86400.0  # a year; the record takes no more
+POOL_MB_MAX = 2**20  # a terabyte: more is a slip of the unit
 WAIT_S_MAX = 7 * 86400.0  # a week: a longer wait is a slip of the unit
 
 
@@ -76,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     gossip_s: float = 10.0
     restore_wait_s: float = 20.0
     metrics_port: int = 0
+    pool_mb: int = 64
     kernels: str = "threads"
     spare_sessions: int = 1
     rows_per_partition: int = 2_000_000
@@ -131,6 +134,8 @@ def _check_studies(given: Settings) -> None:
     for field, most in (("attempts", TRIES_MAX), ("sessions", SESSIONS_MAX)):
         if not 1 <= getattr(given, field) <= most:
             raise _wrong(field, f"must be from 1 to {most}")
+    if not 0 <= given.pool_mb <= POOL_MB_MAX:
+        raise _wrong("pool_mb", f"must be from 0 to {POOL_MB_MAX}", "0 makes nothing ahead.")
     if not 0 < given.proposal_s <= PROPOSAL_S_MAX:
         raise _wrong("proposal_s", f"must be above 0 and at most {PROPOSAL_S_MAX:.0f} seconds")
 
@@ -162,6 +167,7 @@ def rehearsal_settings(name: str) -> Settings:
         attempts=1,
         gossip_s=1.0,
         restore_wait_s=0.0,
+        pool_mb=0,  # its studies run at once: nobody is idle before them
     )
 
 
@@ -200,6 +206,7 @@ READERS: Mapping[str, Callable[[Section, str], Any]] = {
     "listen_host": Section.text,
     "listen_port": Section.whole,
     "metrics_port": Section.whole,
+    "pool_mb": Section.whole,
     "kernels": Section.text,
     **dict.fromkeys(ON_RAY, Section.whole),
     "advertise": Section.text,

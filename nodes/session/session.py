@@ -26,6 +26,7 @@ from p2pmpc.dictionary import Dictionary
 from p2pmpc.errors import P2pmpcError
 from p2pmpc.roster import Roster
 from protocols.abort import Suspected
+from protocols.batches import Batch
 from protocols.joint import NAMES, JointInputs, joint
 from protocols.party import Pause, Seat
 from protocols.randomness import RAND_BYTES, Randomness
@@ -38,7 +39,10 @@ SALT_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """All that a session needs of an attempt; public, but for the secret in its order."""
+    """All that a session needs of an attempt; public, but for the secret in its order and `held`.
+
+    held  correlations that the pool gave up for this attempt, used by it or burnt
+    """
 
     me: str
     order: SessionOrder
@@ -48,6 +52,7 @@ class Brief:
     commitments: Mapping[str, bytes]  # own data sets, as this member was ready with them
     roster: Roster
     heads: Mapping[str, str]
+    held: tuple[Batch, ...] = field(default=(), repr=False)
 
     @staticmethod
     def of(order: SessionOrder, core: Core) -> Brief:
@@ -153,7 +158,7 @@ class Session:
                 self.certified = resumed
 
         driver = Driver(
-            joint(seat, drawn.joint, inputs),
+            joint(seat, drawn.joint, inputs, self.brief.held),
             self.mailbox,
             self.post,
             paused,

@@ -6,6 +6,7 @@ from p2pmpc import settings as module
 from p2pmpc.errors import NotFound, WrongUsage
 from p2pmpc.limits import SETTINGS_BYTES_MAX
 from p2pmpc.settings import (
+    POOL_MB_MAX,
     PORT_MAX,
     PROPOSAL_S_MAX,
     SEEDS_MAX,
@@ -87,6 +88,11 @@ def test_each_limit_holds_one_past_it():
         for wrong in (0, most + 1):
             with pytest.raises(WrongUsage, match=field):
                 Settings(name="n", **{field: wrong})
+    Settings(name="n", pool_mb=0)
+    for pool_mb in (-1, POOL_MB_MAX + 1):
+        with pytest.raises(WrongUsage, match="pool_mb"):
+            Settings(name="n", pool_mb=pool_mb)
+    Settings(name="n", pool_mb=POOL_MB_MAX)
     text = '[node]\nname = "n"\n'
     parse_settings(text.ljust(SETTINGS_BYTES_MAX), "node.toml")
     with pytest.raises(WrongUsage, match="longer"):

@@ -25,6 +25,7 @@ from nodes.engine.cluster.letters import (
     Stock,
     fault_of,
     outcome_of,
+    pieces_of,
 )
 from nodes.engine.engine import Pauser
 from nodes.session import driver
@@ -97,7 +98,10 @@ class RemoteAttempt:
 
     async def _drive(self, pause: Pauser) -> None:
         channel = await self.spare()
-        channel.send(Begin.of(self.brief, self.stocks))
+        pieces = pieces_of(self.brief.held)
+        channel.send(Begin.of(self.brief, self.stocks, len(pieces)))
+        for piece in pieces:
+            channel.send(piece)
         for mail in self.early:
             channel.send(mail)
         self.channel, self.early = channel, []

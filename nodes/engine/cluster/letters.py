@@ -2,7 +2,7 @@
 
     node process <-> Gateway    WantKeys, Keys; Listening; Make, Made; Drop; Ready
     Gateway <-> Session         Hello; Begin; Mail, Post, Posted; Paused, Resumed; Progress;
-                                Done or Failed
+                                Done or Failed; before the first mail what the pool gave, in Pieces
 
 A session's brief goes as the bytes that were agreed on, and is resolved again at the other end: the
 same function of the same public bytes.
@@ -11,9 +11,11 @@ same function of the same public bytes.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 from msgspec import Meta, Struct
 
 from nodes.core.effects import ResumeSession, SessionOrder
@@ -28,11 +30,13 @@ from p2pmpc.roster import Roster, read_roster
 from p2pmpc.study import Study
 from protocols import abort
 from protocols.abort import Abort
+from protocols.batches import Batch
 from protocols.party import Pause
 
 __all__ = [
     "GATEWAY_FRAMES",
     "HOUSE_FRAMES",
+    "PIECE_BYTES_MAX",
     "SESSION_FRAMES",
     "Begin",
     "Done",
@@ -45,6 +49,7 @@ __all__ = [
     "Mail",
     "Make",
     "Paused",
+    "Piece",
     "Portion",
     "Post",
     "Posted",
@@ -54,11 +59,14 @@ __all__ = [
     "Stock",
     "Told",
     "WantKeys",
+    "batches_of",
     "brief_of",
     "fault_of",
     "outcome_of",
+    "pieces_of",
 ]
 
+PIECE_BYTES_MAX = 32 * 2**20  # half a frame
 Seed = Annotated[bytes, Meta(min_length=32, max_length=32)]
 
 
@@ -183,10 +191,11 @@ class Begin(Frame, frozen=True):
     roster: bytes
     heads: dict[str, str]
     stocks: dict[str, Stock]
+    pieces: int
 
     @staticmethod
-    def of(brief: Brief, stocks: dict[str, Stock]) -> Begin:
-        """The frame of this brief."""
+    def of(brief: Brief, stocks: dict[str, Stock], pieces: int) -> Begin:
+        """The frame of this brief; so many pieces of what the pool gave follow it."""
         order = brief.order
         return Begin(
             me=brief.me,
@@ -207,7 +216,21 @@ class Begin(Frame, frozen=True):
             roster=encode(brief.roster),
             heads=dict(brief.heads),
             stocks=stocks,
+            pieces=pieces,
         )
+
+
+class Piece(Frame, frozen=True):
+    """Part of one array of a batch that the pool gave; parts of an array come in order."""
+
+    batch: bytes
+    parties: tuple[str, ...]
+    kind: str
+    units: int
+    array: str
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
 
 
 class Mail(Frame, frozen=True):
@@ -328,8 +351,45 @@ class Failed(Frame, frozen=True):
         return Failed("", "", "", json.dumps(fault.to_json()).encode())
 
 
-def brief_of(begin: Begin) -> Brief:
-    """The brief that the frame was made of. Raises what `resolve` raises."""
+def pieces_of(batches: Sequence[Batch]) -> list[Piece]:
+    """What the pool gave, cut to frames; the batches are burnt, they travel."""
+    pieces = []
+    for batch in batches:
+        for name, array in sorted(batch.arrays.items()):
+            data = array.tobytes()
+            for start in range(0, max(1, len(data)), PIECE_BYTES_MAX):
+                part = data[start : start + PIECE_BYTES_MAX]
+                head = (batch.id, batch.parties, batch.kind, batch.units)
+                pieces.append(Piece(*head, name, array.dtype.name, array.shape, part))
+        batch.burn()
+    return pieces
+
+
+def batches_of(pieces: Sequence[Piece]) -> tuple[Batch, ...]:
+    """The batches that the pieces were made of."""
+    heads = {one.batch: one for one in pieces}
+    arrays: dict[bytes, dict[str, list[Piece]]] = {}
+    for one in pieces:
+        arrays.setdefault(one.batch, {}).setdefault(one.array, []).append(one)
+    return tuple(
+        Batch(
+            key,
+            head.parties,
+            head.kind,
+            head.units,
+            {
+                name: np.frombuffer(b"".join(part.data for part in parts), parts[0].dtype)
+                .reshape(parts[0].shape)
+                .copy()
+                for name, parts in arrays[key].items()
+            },
+        )
+        for key, head in heads.items()
+    )
+
+
+def brief_of(begin: Begin, pieces: Sequence[Piece]) -> Brief:
+    """The brief that the frames were made of. Raises what `resolve` raises."""
     catalogue: dict[str, dict[str, Dictionary]] = {}
     for member, data in begin.dictionaries:
         dictionary = Dictionary.from_bytes(data)
@@ -354,6 +414,7 @@ def brief_of(begin: Begin) -> Brief:
         commitments=begin.commitments,
         roster=roster,
         heads=begin.heads,
+        held=batches_of(pieces),
     )
 
 
@@ -374,5 +435,5 @@ def fault_of(failed: Failed) -> Abort | P2pmpcError:
 HOUSE_FRAMES = msgspec.msgpack.Decoder(WantKeys | Listening | Ready | Make | Drop | Told)
 GATEWAY_FRAMES = msgspec.msgpack.Decoder(Keys | Made)
 SESSION_FRAMES = msgspec.msgpack.Decoder(
-    Hello | Begin | Mail | Post | Posted | Paused | Resumed | Progress | Done | Failed
+    Hello | Begin | Piece | Mail | Post | Posted | Paused | Resumed | Progress | Done | Failed
 )

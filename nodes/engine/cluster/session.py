@@ -35,7 +35,7 @@ from nodes.engine.cluster.letters import (
     brief_of,
 )
 from nodes.engine.cluster.warmth import warm_up
-from nodes.processes import peak_memory
+from nodes.processes import keep_freed_memory, peak_memory
 from nodes.session.inputs import Drawn, Share, join_shares
 from nodes.session.session import Brief, Session
 from p2pmpc.errors import LocalError, NotFound, P2pmpcError, Refused
@@ -178,6 +178,7 @@ class Host:
     """
 
     def __init__(self, socket: str, kernels: str) -> None:
+        keep_freed_memory()
         self._socket = Path(socket)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kernel")
         self._kernels: Executor = TaskExecutor() if kernels == "tasks" else self._threads
@@ -199,11 +200,13 @@ class Host:
             channel.close()
         self._taken.set()
         with contextlib.suppress(ConnectionError):
-            await self._play(channel, begin)
+            pieces = [await channel.receive() for _ in range(begin.pieces)]
+            if None not in pieces:
+                await self._play(channel, begin, pieces)
 
-    async def _play(self, channel: Channel, begin: Begin) -> None:
+    async def _play(self, channel: Channel, begin: Begin, pieces: list[Any]) -> None:
         try:
-            brief = brief_of(begin)
+            brief = brief_of(begin, pieces)
         except P2pmpcError as fault:
             channel.send(Failed.of(fault))
             channel.finish()

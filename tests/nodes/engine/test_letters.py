@@ -1,21 +1,26 @@
 """Briefs, pauses, outcomes and faults are the same at both ends of a channel."""
 
 import msgspec
+import numpy as np
 import pytest
 
 from nodes.core.effects import ResumeSession
 from nodes.engine.cluster.letters import (
+    PIECE_BYTES_MAX,
     SESSION_FRAMES,
     Done,
     Failed,
     Paused,
     Resumed,
+    batches_of,
     fault_of,
     outcome_of,
+    pieces_of,
 )
 from nodes.session.session import Outcome
 from p2pmpc.errors import BadData, Refused
 from protocols.abort import Inconsistent, Missing, Suspected
+from protocols.batches import Batch
 from protocols.party import Pause
 
 
@@ -58,3 +63,23 @@ def test_an_outcome_crosses_with_every_float_as_it_was():
     assert outcome_of(carried(Done.of(outcome))) == outcome
     silent = Outcome(True, None, b"", b"", {})
     assert outcome_of(carried(Done.of(silent))) == silent
+
+
+def test_what_the_pool_gave_crosses_in_pieces_and_is_here_no_more():
+    words = PIECE_BYTES_MAX // 8 + 1
+    arrays = {"0": np.arange(words, dtype=np.uint64).reshape(1, -1), "1": np.zeros(0, np.uint8)}
+    batch = Batch(b"i" * 32, ("a", "b"), "and", words, arrays)
+    pieces = [carried(piece) for piece in pieces_of([batch])]
+    assert [len(piece.data) for piece in pieces] == [PIECE_BYTES_MAX, 8, 0]
+    assert not arrays["0"].any()
+    (found,) = batches_of(pieces)
+    assert (found.id, found.parties, found.kind, found.units) == (
+        b"i" * 32,
+        ("a", "b"),
+        "and",
+        words,
+    )
+    assert np.array_equal(found.arrays["0"], np.arange(words, dtype=np.uint64).reshape(1, -1))
+    assert found.arrays["1"].shape == (0,)
+    found.burn()  # its own memory
+    assert "redacted" in repr(pieces[0])

@@ -1,0 +1,1 @@
+"""Correlations that members make for one another while their nodes are idle: made, kept, used."""
