@@ -8,7 +8,7 @@ What       x / d = q: d's highest bit (`normal.py`) gives v, a power of two, wit
            tells it, never a number.
 Against    honest-but-curious parties, n - 1 of whom may collude.
 Rounds     online (from a stock) those of `normal.places` and 14, 16 to 18 where cut off or split:
-           22 for divisors of 30 bits, 26 for 52; and fresh correlations.
+           22 for divisors to 1, 27 for divisors to 1024; and fresh correlations.
 Bytes      to each peer those of bit_slices of bits + 1, of bits - least bits into the ring, and
            of 8 products and 9 truncations (9 and 11 where split).
 Error      at 30 fraction bits |held - q| <= 10^-8 max(1, |q|) for the held x and d; and what

@@ -172,7 +172,7 @@ def test_a_program_adds_up_what_its_steps_draw():
         root.square_root_needs(2, 100, ratio, HALF, 30),
     )
     assert program.needs.counts["product64"] == needs.counts["product64"] + 600
-    assert program.report().splitlines()[2].startswith("its root: at most 1.42")
+    assert program.report().splitlines()[2].startswith("its root: at most 1.415, error")
 
 
 @pytest.mark.parametrize("honest", ["a", "b"])
