@@ -167,6 +167,11 @@ class Node:
         catalogue = _dictionaries(found["members"])
         return resolve(study, catalogue, {self.name: Policy.from_bytes(_bytes(found["rules"]))})
 
+    def quote(self, study: Study) -> dict[str, Any]:
+        """What the study would draw of correlations: needs, missing, missing_seconds, missing_mb
+        and `said`, a sentence about it. Raises what `check` raises."""
+        return self.post("/quote", {"study": _text(study.to_bytes())})
+
     # ---- studies ----
 
     def studies(self) -> pd.DataFrame:

@@ -8,12 +8,13 @@ GET  /datasets                     this member's own data sets, with rows and fi
 GET  /studies                      one row a study
 GET  /study/ID                     one study as people read it: review, decisions, who is waited for
 GET  /study/ID/events?after=&wait= its story, waiting for news
-GET  /study/ID/result|receipt|cost what a recipient may open; what it cost
+GET  /study/ID/result|receipt|cost what a recipient may open; what it cost, or will draw
 GET  /log/export                   this node's whole record as one bundle
 POST /network                      {name, cards}: found a network with these cards
 POST /data                         {paths, dictionary, encoding?}: read, check and announce
 POST /policy                       {policy}: this member's own rules
 POST /study                        {study, expires_s?}: propose
+POST /quote                        {study}: what a study would draw of correlations, and what lacks
 POST /study/ID/decision            {approve, why, hash}: this member's word
 POST /study/ID/withdraw            {why}: take back one's own proposal
 POST /study/ID/revoke              {why}: take back one's own consent
@@ -73,6 +74,7 @@ class People:
             ("POST", "data"): self._data,
             ("POST", "policy"): self._policy,
             ("POST", "study"): self._propose,
+            ("POST", "quote"): self._quote,
             ("POST", "stop"): self._stop,
             ("GET", "study", ID): self._study,
             ("GET", "study", ID, "events"): self._events,
@@ -144,6 +146,9 @@ class People:
     async def _propose(self, request: Request) -> dict[str, Any]:
         study = _bytes(_field(request, "study", str), "study")
         return {"study": self._desk.propose(study, _expires_s(request))}
+
+    async def _quote(self, request: Request) -> dict[str, Any]:
+        return self._desk.quote(_bytes(_field(request, "study", str), "study"))
 
     async def _studies(self, request: Request) -> dict[str, Any]:
         return {"studies": self._desk.studies()}

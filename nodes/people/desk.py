@@ -21,7 +21,9 @@ from nodes.core.effects import (
 from nodes.engine.engine import SALT_BYTES
 from nodes.people.bundle import export_bundle
 from nodes.people.sheet import asks_me, catalogue, line, sheet
+from nodes.pools.needs import Asked, asked_of
 from nodes.store.datasets import Held, recall_dataset, remember_dataset
+from p2pmpc.catalogue import resolve
 from p2pmpc.dictionary import Dictionary
 from p2pmpc.errors import NotFound
 from p2pmpc.identity import check_card
@@ -201,7 +203,21 @@ class Desk:
     def study(self, study: str) -> dict[str, Any]:
         """Everything that a person needs who decides on it, or waits for it. Raises NotFound."""
         case = self._case(study)
-        return sheet(self.node.core, case, self._waited(case), self._rules_of(case))
+        found = sheet(self.node.core, case, self._waited(case), self._rules_of(case))
+        return {**found, "quote": self._quote(case)}
+
+    def _quote(self, case: Case) -> dict[str, Any] | None:
+        """What a study that waits will draw; None once it runs, and while something is unknown."""
+        waits = case.state in {"proposed", "agreed"} and self.node.name in case.study.parties
+        asked = asked_of(self.node.core, case) if waits else None
+        return None if asked is None else self.node.keeper.quote(asked)
+
+    def quote(self, study: bytes) -> dict[str, Any]:
+        """What a study that nobody has proposed yet would draw. Raises what checking it raises."""
+        core = self.node.core
+        described = catalogue(core)
+        resolved = resolve(Study.from_bytes(study), described, {core.name: core.policy})
+        return self.node.keeper.quote(Asked(resolved, described))
 
     def _rules_of(self, case: Case) -> dict[str, bytes]:
         """The policies under which members consented, from the record: a case that has ended
@@ -282,8 +298,13 @@ class Desk:
         return outcome.receipt
 
     def cost(self, study: str) -> dict[str, Any]:
-        """What the study cost here; for this owner alone, its rows that repeat a person."""
-        outcomes = self.node.runs.outcomes
+        """What the study cost here; for this owner alone, its rows that repeat a person.
+
+        Of one that waits, what it will draw.
+        """
+        outcomes, case = self.node.runs.outcomes, self.node.core.cases.get(study)
+        if case is not None and (quoted := self._quote(case)) is not None:
+            return {"quote": quoted}
         found, outcome = outcomes.cost(study), outcomes.get(study)
         return found if outcome is None else {**found, "duplicates": dict(outcome.duplicates)}
 

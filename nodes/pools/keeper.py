@@ -20,6 +20,7 @@ from nodes.core.node import Core
 from nodes.pools.fill import Fill
 from nodes.pools.needs import Asked, asked_of, size_of, study_needs
 from nodes.pools.pool import PeerSet, Pool, missing
+from nodes.pools.quote import quote
 from nodes.pools.talks import Agreed, Talks
 from nodes.session.session import Brief
 from nodes.transport.transport import (
@@ -116,6 +117,15 @@ class Keeper:
         while len(self.recent) > RECENT_MAX:
             del self.recent[next(iter(self.recent))]
 
+    def quote(self, asked: Asked) -> dict[str, Any]:
+        """What a study would draw, what lies here for it, and what the rest costs."""
+        parties = asked.resolved.study.parties
+        shelf = self.pool.shelves.get(PeerSet(parties, self.epoch), [])
+        needs = self.known.get(asked.key) or study_needs(asked)
+        self._know(asked.key, needs)
+        linked = any(one.linked for one in asked.resolved.statistics)
+        return quote(needs, shelf, len(parties), linked)
+
     def give_way(self) -> None:
         """A study has a place: whatever is offered or made here ends, and is burnt."""
         self.quiet_s = self.clock()
@@ -198,11 +208,14 @@ class Keeper:
     async def _needs(self, asked: Asked) -> Needs:
         key = asked.key
         if key not in self.known:
-            if len(self.known) > RECENT_MAX * WAITING_MAX:
-                self.known.clear()
             loop = asyncio.get_running_loop()
-            self.known[key] = await loop.run_in_executor(self._executor(), study_needs, asked)
+            self._know(key, await loop.run_in_executor(self._executor(), study_needs, asked))
         return self.known[key]
+
+    def _know(self, key: bytes, needs: Needs) -> None:
+        if len(self.known) > RECENT_MAX * WAITING_MAX:
+            self.known.clear()
+        self.known[key] = needs
 
     def _may_lead(self, parties: Parties, now: float) -> bool:
         others = set(parties) - {self.name}

@@ -80,12 +80,18 @@ def _proposed(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"proposed: {facts['title']!r} as study {short}"
     waits = f"; it waits for {waits_for(facts)}{_until(facts)}" if facts["waits_for"] else ""
     yield _meaning(facts) + waits
+    yield from _quoted(facts)
     if facts["state"] == "answered":
         yield f"p2pmpc study result {short} shows the answer."
     elif not facts["ended"]:
         if facts["asks_me"]:
             yield f"Your own organisation decides too: p2pmpc study show {short}"
         yield f"p2pmpc study show {short} --wait follows it."
+
+
+def _quoted(facts: Mapping[str, Any]) -> Iterator[str]:
+    if facts.get("quote"):
+        yield f"Ahead of time: {facts['quote']['said']}."
 
 
 def _until(facts: Mapping[str, Any]) -> str:
@@ -158,6 +164,7 @@ def _shown(facts: Mapping[str, Any]) -> Iterator[str | Table]:
         yield f"It ended. {_blame(facts['ended'])}{facts['ended']['message']}"
         if facts["ended"]["next"]:
             yield str(facts["ended"]["next"])
+    yield from _quoted(facts)
     yield from _hints(facts)
 
 

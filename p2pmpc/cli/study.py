@@ -127,7 +127,9 @@ def _register_check(group: click.Group) -> None:
     ) -> Reply:
         study = read_study(file)
         if not dictionaries and node is not None:
-            return _checked(study, own_node(node).check(study))
+            own = own_node(node)
+            resolved = own.check(study)
+            return _checked(study, resolved, own.quote(study))
         rules = read_policy(policy) if policy is not None else REHEARSAL
         if not dictionaries:
             line = (
@@ -140,7 +142,7 @@ def _register_check(group: click.Group) -> None:
         return _checked(study, resolved)
 
 
-def _checked(study: Study, resolved: Resolved) -> Reply:
+def _checked(study: Study, resolved: Resolved, quote: Mapping[str, Any] | None = None) -> Reply:
     refused = [(one.name, one.withheld) for one in resolved.statistics if one.withheld is not None]
     reasons = {name: why.reason for name, why in refused}
     rows = [[one.name, one.kind, reasons.get(one.name, "may run")] for one in resolved.statistics]
@@ -160,7 +162,11 @@ def _checked(study: Study, resolved: Resolved) -> Reply:
             "; ".join(f"{name}: {why.reason}" for name, why in refused),
             next="; ".join(dict.fromkeys(why.would_pass for _, why in refused if why.would_pass)),
         )
-    return Reply("study check", data, (Table("", ("statistic", "kind", "result"), rows),), error)
+    lines: list[str | Table] = [Table("", ("statistic", "kind", "result"), rows)]
+    if quote is not None:
+        data["quote"] = dict(quote)
+        lines.append(f"Ahead of time: {quote['said']}.")
+    return Reply("study check", data, lines, error)
 
 
 def _catalogue(

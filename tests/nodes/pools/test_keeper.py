@@ -115,6 +115,8 @@ def test_what_idle_nodes_make_saves_rounds_and_bytes_and_is_used_once(tmp_path, 
         before = [{b.id for s in k.pool.shelves.values() for b in s} for k in made.keepers]
         assert before[0] == before[1] == before[2]
         assert len({tuple(k.pool.held(PeerSet(NAMES, k.epoch)).items()) for k in made.keepers}) == 1
+        asked = parse_study(STUDY.format(title="second"), "study.toml").to_bytes()
+        assert Desk(made.nodes["south"]).quote(asked)["missing"] == {}
         second = await made.answered("second")
         assert second["rounds"] < first["rounds"]
         assert second["bytes_sent"] < first["bytes_sent"]
@@ -209,6 +211,10 @@ def test_a_pool_of_nothing_offers_and_joins_nothing(tmp_path, monkeypatch):
     async def scene(made):
         await made.answered("first")
         await asyncio.sleep(0.5)
+        asked = parse_study(STUDY.format(title="second"), "study.toml").to_bytes()
+        quoted = Desk(made.nodes["south"]).quote(asked)
+        assert quoted["missing"] == quoted["needs"]
+        assert quoted["needs"]["wire"] == 1
         assert all(k.filled == 0 and k.talks.talk is None for k in made.keepers)
 
     village(tmp_path, monkeypatch, scene, pool_mb=0)
