@@ -54,7 +54,7 @@ __all__ = [
     "take_end",
 ]
 
-PROGRAM_VERSION = b"p2pmpc 0.1.0 joint/1"
+PROGRAM_VERSION = b"p2pmpc 0.1.0 joint/2"
 EARLY_MAX = 64  # entries of one party about attempts not begun here; honest ones have none
 
 
