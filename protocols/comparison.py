@@ -4,19 +4,20 @@ What       the sum of the parties' shares, mod 2^bits, is added up in binary (`p
            far as its highest bit needs.
 Against    honest-but-curious parties, n - 1 of whom may collude; only bits masked by random ones
            open on the way.
-Rounds     the draws, then for every 2^20 values: at_least, sign_bits c + 1 + ceil(log2(bits - 1)),
-           less_than as sign_bits of bits + 1 (of as many bits as the ring: of those, and 1),
-           is_zero, equal c + ceil(log2 bits), equal_words ceil(log2 length), all_of ceil(log2 of
-           the largest group), either 1; c = carry-save levels: 0, 1, 2, 3, 4, 5 for 2, 3, 4, 5 to
-           6, 7 to 9, 10 parties. A message of more than 16 MiB takes another round.
-           Draws that the stock does not hold: 1 for every 2^20 transfers (2 from three parties up)
-           of each kind: cross products, AND triples, pairs.
-Bytes      to each peer online, a value of k + 1 bits compared by two parties: k / 8 for products,
-           3 / 8 for each of k - 1 nodes, less 1 / 8 a level: 31 at 64 bits.
-           Correlations a value: at_least k / 2 cross products and k - 1 pairs (two parties); k
-           cross products, (m + 1) k AND triples, k - 1 pairs (from three up, m majorities of
-           shared bits: 0, 1, 2, 2 for 3, 4, 5, 6); is_zero (m k and) bits - 1 AND triples,
-           equal_words length - 1.
+Rounds     the draws that the stock does not hold, then for every 2^20 values: at_least, sign_bits
+           c + 1 + ceil(log2(bits - 1)), less_than as sign_bits of bits + 1 (of as many bits as the
+           ring: of those, and 1), is_zero, equal c + ceil(log2 bits); by edaBits, from three
+           parties up where the stock has them: these without c, is_zero with 1 in its place.
+           equal_words ceil(log2 length), all_of ceil(log2 of the largest group), either 1.
+           c = carry-save levels: 0, 1, 2, 3, 4, 5 for 2, 3, 4, 5 to 6, 7 to 9, 10 parties. A
+           message of more than 16 MiB takes another round. Drawing takes 1 for every 2^20
+           transfers (2 from three parties up) of each kind: cross products, AND triples, pairs.
+Bytes      to each peer online, a value of 64 bits: 30.4 between two parties, 26.8 by edaBits, 46.2
+           among three without them. Correlations a value of k + 1 bits: two parties k / 2 cross
+           products and k - 1 pairs; from three up an edaBit, k / 2 AND triples and k / 2 pairs, or
+           k cross products, (m + 1) k AND triples and k - 1 pairs (m = 0, 1, 2, 2 majorities of
+           shared bits for 3, 4, 5, 6 parties). is_zero (m k and) bits - 1 AND triples, or an edaBit
+           and bits - 1; equal_words length - 1; all_of the largest group's size - 1; either 1.
 Source     as `protocols.adders`; x < y by the sign of x - y.
 """
 
@@ -77,22 +78,27 @@ ROUNDS = (
 
 Bits = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
+Integers = npt.NDArray[np.int64]
+WORD = Ring(1)
 EVERY = np.uint64(0xFFFFFFFFFFFFFFFF)
 BITS_MAX = 64  # thresholds and zero are told of the low word
 VALUES_A_WINDOW = 1 << 20  # compared at a time: memory is this window's, whatever the count
 
 
-def at_least(seat: Seat, values: Elements, thresholds: Sequence[int], bits: int) -> Protocol[Bits]:
+def at_least(
+    seat: Seat, values: Elements, thresholds: Sequence[int] | Integers, bits: int
+) -> Protocol[Bits]:
     """Shared bits (m,): whether value k >= thresholds[k].
 
     values  (m, words), additively shared; value and threshold in [0, 2^(bits - 1)), or at least
             value - threshold in [-2^(bits - 1), 2^(bits - 1)); bits from 2 to 64
+    thresholds  public; many of them go fastest as an array
     Raises ValueError for other bits.
     """
     _check_bits(bits, 2)
     low = np.ascontiguousarray(values[:, :1])
     if seat.index == 0:
-        low = low - np.array([[t % (1 << BITS_MAX)] for t in thresholds], np.uint64).reshape(-1, 1)
+        low = low - WORD.from_ints(thresholds)
     return _negated(seat, (yield from _signs(seat, low, bits)))
 
 
@@ -265,19 +271,25 @@ def _conjunction(seat: Seat, slices: Words, triples: AndTriples) -> Protocol[Wor
 # ---- what is drawn -------------------------------------------------------------------------------
 
 
-def at_least_needs(parties: int, count: int, bits: int) -> Needs:
-    """What `at_least` and `sign_bits` draw; from three parties up the edaBits of the quick way."""
+def at_least_needs(parties: int, count: int, bits: int, masks: bool = True) -> Needs:
+    """What `at_least` and `sign_bits` draw.
+
+    masks  from three parties up, whether by edaBits: fewer rounds and bytes online, and a little
+           more work ahead
+    """
     total = Needs({})
     for words in _window_words(count):
-        total = total + _sign_needs(parties, words, bits)
+        total = total + _sign_needs(parties, words, bits, masks)
     return total
 
 
-def less_than_needs(parties: int, count: int, bits: int = 63, ring_bits: int = 64) -> Needs:
-    """What `less_than` draws in a ring of so many bits."""
+def less_than_needs(
+    parties: int, count: int, bits: int = 63, ring_bits: int = 64, masks: bool = True
+) -> Needs:
+    """What `less_than` draws in a ring of so many bits; masks as in `at_least_needs`."""
     if bits < ring_bits:
-        return at_least_needs(parties, count, bits + 1)
-    return at_least_needs(parties, 3 * count, bits) + Needs({"and": words_for(count)})
+        return at_least_needs(parties, count, bits + 1, masks)
+    return at_least_needs(parties, 3 * count, bits, masks) + Needs({"and": words_for(count)})
 
 
 def is_zero_needs(parties: int, count: int, bits: int) -> Needs:
@@ -306,11 +318,11 @@ def either_needs(count: int) -> Needs:
     return Needs({"and": words_for(count)})
 
 
-def _sign_needs(parties: int, words: int, bits: int) -> Needs:
-    if parties > 2 and bits <= BITS_MAX:
+def _sign_needs(parties: int, words: int, bits: int, masks: bool) -> Needs:
+    if masks and parties > 2 and bits <= BITS_MAX:
         pairs = (bits - 1) // 2
-        masks = Needs({mask_kind(bits): words, "and": pairs * words})
-        return masks + tree_needs(carry_levels(bits - 1 - pairs), words)
+        opened = Needs({mask_kind(bits): words, "and": pairs * words})
+        return opened + tree_needs(carry_levels(bits - 1 - pairs), words)
     return generated_needs(parties, bits, words) + tree_needs(carry_levels(bits - 1), words)
 
 

@@ -26,8 +26,9 @@ import numpy.typing as npt
 from protocols.abort import Suspected
 from protocols.exchange import broadcast, exchange
 from protocols.kernels.prime import PRIME, PRIME_BITS, multiply
+from protocols.kernels.registry import register
 from protocols.oblivious_transfer import TRANSFERS_MAX, blocks, random_ot
-from protocols.party import Expect, Party, Protocol, Says, Seat
+from protocols.party import Compute, Expect, Party, Protocol, Says, Seat
 from protocols.randomness import Randomness
 
 __all__ = [
@@ -145,26 +146,54 @@ def _elements(party: Party, said: Words) -> Words:
 
 def _randomised(seat: Seat, z: Words) -> Protocol[Words]:
     """Shares of r z, r the sum of all parties' own: one OT for each bit of r_i toward each z_j."""
-    count = len(z) * PRIME_BITS
+    count, peers = len(z) * PRIME_BITS, seat.peers
     coins = seat.rand.bits((count,))
-    pads = yield from random_ot(
-        seat, count, MASK_WORDS, dict.fromkeys(seat.peers, coins), seat.peers
-    )
-    offered = np.repeat(z, PRIME_BITS)
-    zeros = {peer: reduce(pads.zeros[peer]) for peer in seat.peers}
-    says = {peer: sub(add(zeros[peer], offered), reduce(pads.ones[peer])) for peer in seat.peers}
-    heard = yield from exchange("adjust", says, seat.peers, Expect("uint64", (count,)))
-    mask = np.uint64(0) - coins.astype(np.uint64)
-    digits = offered & mask
-    for peer in seat.peers:
-        arrived = add(reduce(pads.chosen[peer]), _elements(peer, heard[peer]) & mask)
-        digits = add(digits, sub(arrived, zeros[peer]))
-    return _weighed(digits.reshape(len(z), PRIME_BITS))
-
-
-def _weighed(digits: Words) -> Words:
-    """The sum over axis 1 of digit t times 2^t."""
-    total = np.zeros(len(digits), dtype=np.uint64)
-    for place in range(PRIME_BITS):
-        total = add(total, _turned(digits[:, place], place))
+    pads = yield from random_ot(seat, count, MASK_WORDS, dict.fromkeys(peers, coins), peers)
+    share, *offers = yield [
+        Compute("field.own", (coins, z), len(z)),
+        *(Compute("field.offer", (pads.zeros[peer], pads.ones[peer], z), len(z)) for peer in peers),
+    ]
+    says = {peer: said for peer, (said, _) in zip(peers, offers, strict=True)}
+    heard = yield from exchange("adjust", says, peers, Expect("uint64", (count,)))
+    arrived = yield [
+        Compute("field.receive", (pads.chosen[peer], _elements(peer, heard[peer]), coins), len(z))
+        for peer in peers
+    ]
+    for (_, kept), received in zip(offers, arrived, strict=True):
+        share = add(share, sub(received, kept))
+    total: Words = share
     return total
+
+
+def _own(coins: Bits, z: Words) -> Words:
+    """r_i z_i, where r_i has these bits."""
+    return _weighed(np.repeat(z, PRIME_BITS) & _masks(coins))
+
+
+def _offer(zeros: Words, ones: Words, z: Words) -> tuple[Words, Words]:
+    """What the sender says for each bit, z_0 + z - z_1, and what it takes off its share."""
+    pads = reduce(zeros)
+    return sub(add(pads, np.repeat(z, PRIME_BITS)), reduce(ones)), _weighed(pads)
+
+
+def _receive(chosen: Words, said: Words, coins: Bits) -> Words:
+    """The receiver's share: of each bit z_0 + bit * z."""
+    return _weighed(add(reduce(chosen), said & _masks(coins)))
+
+
+def _masks(coins: Bits) -> Words:
+    return np.uint64(0) - coins.astype(np.uint64)
+
+
+def _weighed(flat: Words) -> Words:
+    """The sum of digit t times 2^t, of each 61 digits in order."""
+    digits = np.ascontiguousarray(flat.reshape(-1, PRIME_BITS).T)
+    total = np.zeros(digits.shape[1], dtype=np.uint64)
+    for place, digit in enumerate(digits):
+        total = add(total, _turned(digit, place))
+    return total
+
+
+register("field.own", _own, _own, "one value")
+register("field.offer", _offer, _offer, "one value")
+register("field.receive", _receive, _receive, "one value")

@@ -295,6 +295,18 @@ def test_a_comparison_says_online_what_the_head_states(connected, stocked, count
     assert said == 640 * octets
 
 
+@pytest.mark.parametrize(("count", "rounds"), [(3, 8), (4, 9), (5, 10), (7, 11), (10, 12)])
+def test_carries_are_saved_where_the_stock_has_no_masks(connected, stocked, shares, count, rounds):
+    ring, numbers = Ring(1), [5, -5, 0] * 30
+    split = shares.split(ring, ring.from_ints(numbers), count)
+    seats = stocked(connected(count), less_than_needs(count, 90, masks=False))
+    trace, zeros = Trace(), ring.zeros((90,))
+    found = play({p: less_than(s, ring, split[p], zeros) for p, s in seats.items()}, trace)
+    assert shares.join_bits(found).tolist() == [int(n < 0) for n in numbers]
+    assert trace.rounds == count * rounds
+    assert drained(seats)
+
+
 def test_two_parties_take_95_pairs_of_transfers_and_three_at_most_three_and_a_half_times_that():
     count = 1 << 18
     two, three = less_than_needs(2, count), less_than_needs(3, count)
