@@ -213,7 +213,8 @@ class Node:
         """With what was made ahead for it; a fill that runs gives way first."""
         self.keeper.give_way()
         brief = Brief.of(order, self.core)
-        self.runs.start(replace(brief, held=self.keeper.take(brief)))
+        thin = self.settings.thin_links
+        self.runs.start(replace(brief, held=self.keeper.take(brief), thin_links=thin))
 
     def fail(self, fault: P2pmpcError) -> None:
         """The record cannot be written: stop before anything else is signed or sent.

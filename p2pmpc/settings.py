@@ -18,6 +18,7 @@
     gossip_s            10             how often the record is compared with each peer
     restore_wait_s      20             how long a restarted node seeks peers before it writes
     metrics_port        0              port on 127.0.0.1 for Prometheus; 0 for none
+    thin_links          false          studies of this node say much less and compute more
     pool_mb             64             memory for what is made ahead for studies; 0: nothing is
     kernels             "threads"      on Ray: of a session's process, or "tasks" on all machines
     spare_sessions      1              on Ray: warm processes that wait for a session
@@ -78,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     gossip_s: float = 10.0
     restore_wait_s: float = 20.0
     metrics_port: int = 0
+    thin_links: bool = False
     pool_mb: int = 64
     kernels: str = "threads"
     spare_sessions: int = 1
@@ -206,6 +208,7 @@ READERS: Mapping[str, Callable[[Section, str], Any]] = {
     "listen_host": Section.text,
     "listen_port": Section.whole,
     "metrics_port": Section.whole,
+    "thin_links": lambda section, field: section.flag(field, False),
     "pool_mb": Section.whole,
     "kernels": Section.text,
     **dict.fromkeys(ON_RAY, Section.whole),

@@ -2,12 +2,13 @@
 
 What       `make` makes wires and correlations for the same parties later on and has everybody
            confirm that it holds all of it; `begin`, a study's first round, compares what each
-           party took from its pool and gives the wires and the batches that all of them hold.
+           party took from its pool and gives the wires and the batches that all of them hold;
+           where one party has thin links, all say less and compute more (`protocols.silent`).
 Against    honest-but-curious parties, n - 1 of whom may collude: what a batch holds was made by the
            protocols below, and ids say nothing about it. A party that says other ids to others is
            found out where broadcasts are compared, before anything opens.
 Rounds     make: those of its parts, and 1; begin 1 with a wire that all hold, else as `connect`.
-Bytes      to each peer, begin 2048 and the point of `connect`; make 32 and those of its parts.
+Bytes      to each peer, begin 2049 and the point of `connect`; make 32 and those of its parts.
 Source     wires: the keys of one base OT, stretched to a set for each of many studies by a keyed
            hash (Ishai, Kilian, Nissim, Petrank, CRYPTO 2003, section 3: base OTs are seeds).
 
@@ -47,7 +48,10 @@ __all__ = [
     "tickets",
 ]
 
-ROUNDS = (Says("batches", to="all", size="32 for each of 64 ids"),)
+ROUNDS = (
+    Says("batches", to="all", size="32 for each of 64 ids"),
+    Says("links", to="all", size="1"),
+)
 MAKE_ROUNDS = (Says("held", to="all", size="32"),)
 MAKE_NAMES = frozenset(
     says.name
@@ -55,6 +59,7 @@ MAKE_NAMES = frozenset(
     for says in rounds
 )
 WIRE = "wire"  # the kind of a ticket; every other kind is one of `protocols.stock`
+THIN = "silent"
 TICKET_BYTES = 17_000  # of one peer, about: trees of depth 4
 BATCHES_MAX = 64  # of one study: a wire and a few of each kind
 FIELDS = ("lacking", "path", "secret", "whole")  # of a ticket, for each peer
@@ -176,18 +181,22 @@ def _confirm(seat: Seat, session: bytes, kinds: Sequence[tuple[str, int]]) -> Pr
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Begun:
-    """A study's wires, and what all parties hold of other kinds; None where that is nothing."""
+    """A study's wires, how all stretch them (`Seat.extension`), and what all parties hold of other
+    kinds; None where that is nothing."""
 
     wires: Mapping[Party, Wire]
+    extension: str
     stock: Stock | None
 
 
 def begin(seat: Seat, session: bytes, held: Sequence[Batch]) -> Protocol[Begun]:
     """Wires for this session: those of a ticket that all parties hold, else new ones.
 
+    seat  its `extension` is what this party would have: silent where one party says so
     held  what this party has taken from its pool for this study, at most 64 batches; what not all
           parties hold is burnt, and so is a second ticket
-    Raises Foreign, ValueError for more of them, before anything is said.
+    Raises Foreign, ValueError for more of them, before anything is said; Suspected naming a party
+    that says neither.
     """
     _check_own(seat, held)
     connecting = named("wires", connect(seat.fork("wires")))
@@ -195,6 +204,7 @@ def begin(seat: Seat, session: bytes, held: Sequence[Batch]) -> Protocol[Begun]:
         first = yield from _until_round(connecting)
         heard = yield _with_ids(seat, first, _ids(held))
         kept = _common(seat, held, heard)
+        extension = _agreed(seat, heard)
         wires = [batch for batch in kept if batch.kind == WIRE]
         if wires:
             found = _wires(seat, session, wires[0])
@@ -202,7 +212,8 @@ def begin(seat: Seat, session: bytes, held: Sequence[Batch]) -> Protocol[Begun]:
             found = yield from _rest(connecting, {key: heard[key] for key in first.hears})
         for batch in wires:
             batch.burn()
-        return Begun(found, _stock(seat, session, [one for one in kept if one.kind != WIRE]))
+        others = [one for one in kept if one.kind != WIRE]
+        return Begun(found, extension, _stock(seat, session, others))
     finally:
         connecting.close()
 
@@ -254,12 +265,28 @@ def _ids(held: Sequence[Batch]) -> Value:
 
 
 def _with_ids(seat: Seat, step: Round, mine: Value) -> Round:
-    expect = Expect("uint8", (BATCHES_MAX, DIGEST_BYTES))
+    own = {"batches": mine, "links": np.array([seat.extension == THIN], dtype=np.uint8)}
     return Round(
-        {**step.says, **{(peer, "batches"): mine for peer in seat.peers}},
-        {**step.hears, **{(peer, "batches"): expect for peer in seat.peers}},
-        {**step.broadcasts, "batches": seat.parties},
+        {**step.says, **{(peer, name): own[name] for peer in seat.peers for name in own}},
+        {
+            **step.hears,
+            **{
+                (peer, name): Expect("uint8", own[name].shape)
+                for peer in seat.peers
+                for name in own
+            },
+        },
+        {**step.broadcasts, **dict.fromkeys(own, seat.parties)},
     )
+
+
+def _agreed(seat: Seat, heard: Mapping[tuple[Party, str], Value]) -> str:
+    """Silent where any party has thin links; what each says is a broadcast."""
+    said = {peer: int(heard[peer, "links"][0]) for peer in seat.peers}
+    for peer, thin in sorted(said.items()):
+        if thin > 1:
+            raise Suspected(peer, "says neither that its links are thin nor that they are not")
+    return THIN if any(said.values()) else seat.extension
 
 
 def _common(

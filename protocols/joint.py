@@ -151,7 +151,8 @@ def joint(
 ) -> Protocol[Opened | None]:
     """The opened integers of every unit that passed, at a recipient; None elsewhere.
 
-    seat    all parties of the study, `wires` not yet connected
+    seat    all parties of the study, `wires` not yet connected; `extension` as this party would
+            have it
     held    what this party took from its pool for this run; burnt, whether all hold it or not
     Raises what its parts raise: Suspected naming a party, Inconsistent; Foreign for another
     peer set's batches.
@@ -175,7 +176,7 @@ def _computed(
 ) -> Protocol[tuple[dict[str, Elements], dict[str, Bits]]]:
     """Shares of every cell that may open, and of one verdict a unit."""
     begun = yield from begin(seat, plan.session, held)
-    seat = replace(seat, wires=begun.wires)
+    seat = replace(seat, wires=begun.wires, extension=begun.extension)
     try:
         return (yield from _with_wires(seat, plan, inputs, begun.stock))
     finally:

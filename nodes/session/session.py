@@ -41,6 +41,7 @@ SALT_BYTES = 16
 class Brief:
     """All that a session needs of an attempt; public, but for the secret in its order and `held`.
 
+    thin_links  whether this member would have less said and more computed
     held  correlations that the pool gave up for this attempt, used by it or burnt
     """
 
@@ -53,6 +54,7 @@ class Brief:
     roster: Roster
     heads: Mapping[str, str]
     held: tuple[Batch, ...] = field(default=(), repr=False)
+    thin_links: bool = False
 
     @staticmethod
     def of(order: SessionOrder, core: Core) -> Brief:
@@ -183,6 +185,7 @@ class Session:
                 peer: Randomness(pair_key(order, self.brief.me, peer))
                 for peer in sorted(order.peer_keys)
             },
+            extension="silent" if self.brief.thin_links else "softspoken",
         )
 
     def _read(self, drawn: Drawn, opened: Opened | None, duplicates: Mapping[str, int]) -> Outcome:

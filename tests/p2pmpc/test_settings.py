@@ -60,6 +60,14 @@ def test_a_mistake_names_file_and_field(text, said, field):
     assert caught.value.where == {"file": "node.toml", "field": field}
 
 
+def shown(value):
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    return "[]" if value == () else f"{value:.10g}"
+
+
 def test_every_setting_and_its_default_stand_in_the_table():
     table = {}
     for line in module.__doc__.splitlines():

@@ -156,3 +156,25 @@ def test_who_says_that_it_holds_something_else_is_named(seats):
 def test_what_is_no_kind_is_refused_before_anything_is_said(seats):
     with pytest.raises(ValueError, match="no kind of correlation"):
         next(make(seats(2, "kind")["a"], FILL, (("gold", 1),)))
+
+
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_one_party_with_thin_links_makes_all_say_less(seats, count):
+    table = seats(count, "thin")
+    wishes = {p: replace(s, extension="silent") if p == "b" else s for p, s in table.items()}
+    found = play({p: begin(wishes[p], SESSION, []) for p in wishes})
+    assert {one.extension for one in found.values()} == {"silent"}
+
+
+def test_without_thin_links_nobody_is_silent(seats):
+    found = play({p: begin(s, SESSION, []) for p, s in seats(2, "thick").items()})
+    assert {one.extension for one in found.values()} == {"softspoken"}
+
+
+def test_a_word_about_links_that_is_neither_names_its_sender(seats):
+    def tamper(sender, _receiver, name, value):
+        return np.array([2], np.uint8) if (sender, name) == ("b", "links") else value
+
+    with pytest.raises(Suspected) as caught:
+        play({p: begin(s, SESSION, []) for p, s in seats(2, "neither").items()}, tamper=tamper)
+    assert caught.value.party == "b"

@@ -192,6 +192,7 @@ class Begin(Frame, frozen=True):
     heads: dict[str, str]
     stocks: dict[str, Stock]
     pieces: int
+    thin_links: bool
 
     @staticmethod
     def of(brief: Brief, stocks: dict[str, Stock], pieces: int) -> Begin:
@@ -217,6 +218,7 @@ class Begin(Frame, frozen=True):
             heads=dict(brief.heads),
             stocks=stocks,
             pieces=pieces,
+            thin_links=brief.thin_links,
         )
 
 
@@ -415,6 +417,7 @@ def brief_of(begin: Begin, pieces: Sequence[Piece]) -> Brief:
         roster=roster,
         heads=begin.heads,
         held=batches_of(pieces),
+        thin_links=begin.thin_links,
     )
 
 
