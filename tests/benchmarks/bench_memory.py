@@ -16,6 +16,7 @@ from engine_windows import OPERATIONS, WINDOW_ROWS
 from parties import busier, go_alone, ours
 
 MEBIBYTE = 2**20
+PLAIN = dict.fromkeys(("stock", "silent", "fresh", "profile"), False)
 CONSTANT_BYTES = 300 * MEBIBYTE
 ROW_BYTES = {  # of one window
     "multiply in windows": 400,
@@ -51,7 +52,7 @@ def main():
             continue
         for rows in options.rows:  # new processes each time: memory is what this work alone took
             with tempfile.TemporaryDirectory() as folder, closing(ours(2, Path(folder))) as side:
-                figures = side.run(operation, rows, stock=False, silent=False, profile=False)
+                figures = side.run(operation, rows, **PLAIN)
                 worst = max(figure["peak_bytes"] for figure in figures)
                 print(line(operation, rows, {**busier(figures), "peak_bytes": worst}), flush=True)
 

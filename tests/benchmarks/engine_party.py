@@ -5,10 +5,11 @@
 Protocols run through the product's driver over the product's transport: TLS 1.3 with pinned
 certificates, frames, hashes, signatures, acknowledgements; real base OTs once at the start. The
 first line out has this party's address, the first line in all of them. A job is {"operation":
-"multiply", "items": 1000, "stock": false, "silent": false, "profile": false}; with `stock` what
-the operation draws is made before the clock starts, with `silent` OTs are stretched silently. A
-figure has wall and process CPU seconds, where these went, bytes of frames sent, rounds, peak memory
-and the largest error of the result.
+"multiply", "items": 1000, "stock": false, "silent": false, "fresh": false, "profile": false}; with
+`stock` what the operation draws is made before the clock starts, with `silent` OTs are stretched
+silently, with `fresh` base OTs are made while the clock runs. A figure has wall and process CPU
+seconds, where these went, bytes of frames sent, rounds, peak memory and the largest error of the
+result.
 """
 
 import asyncio
@@ -75,6 +76,12 @@ def meet(seat):
         {(peer, "meet"): np.zeros(1, np.uint8) for peer in seat.peers},
         {(peer, "meet"): Expect("uint8", (1,)) for peer in seat.peers},
     )
+
+
+def from_base(seat, run):
+    """The work with base OTs of its own."""
+    wires = yield from connect(seat)
+    return (yield from run(replace(seat, wires=wires)))
 
 
 def cpu_s():
@@ -196,7 +203,8 @@ class Party:
             if job["stock"]:
                 seat = await session.play(work.stocked(seat))
             await session.play(meet(seat))
-            figure, result = await session.timed(work.run(seat), seat, job["profile"])
+            run = from_base(seat, work.run) if job["fresh"] else work.run(seat)
+            figure, result = await session.timed(run, seat, job["profile"])
             figure["error"] = await session.play(work.error(seat.fork("opening"), result))
         return figure
 
