@@ -69,7 +69,8 @@ def test_every_setting_is_documented_with_its_default() -> None:
         assert row, f"docs/settings.md does not list {field.name}"
         if field.default is not msgspec.NODEFAULT:
             default = list(field.default) if isinstance(field.default, tuple) else field.default
-            shown = f'"{default}"' if isinstance(default, str) else str(default)
+            text_of = str(default).lower() if isinstance(default, bool) else str(default)
+            shown = f'"{default}"' if isinstance(default, str) else text_of
             assert f"| `{shown}` |" in row, field.name
 
 
