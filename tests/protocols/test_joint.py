@@ -365,8 +365,7 @@ def narrowed(inputs, plan):
     }
 
 
-@pytest.mark.parametrize("model_opens", [False, True])
-def test_a_statistic_that_stays_closed_closes_no_later_one(seats, model_opens):
+def dependent(model_opens):
     """One of 18 persons lacks a weight: a model of 17 and a description of 18 do not both open."""
     from protocols.disclosure.differencing import guarded
 
@@ -406,6 +405,12 @@ def test_a_statistic_that_stays_closed_closes_no_later_one(seats, model_opens):
             for one in plans
         }
         inputs[party] = JointInputs(cells, {}, {}, bytes(32))
+    return plan, inputs
+
+
+@pytest.mark.parametrize("model_opens", [False, True])
+def test_a_statistic_that_stays_closed_closes_no_later_one(seats, model_opens):
+    plan, inputs = dependent(model_opens)
     found = run(seats, plan, inputs, f"closed {model_opens}")["a"].integers
     assert (found["model/main"] is not None) == model_opens
     assert (found["whole/age"] is not None) == (not model_opens)
@@ -441,6 +446,32 @@ def test_with_all_that_it_needs_in_stock_a_study_makes_nothing(seats, count):
     sent = [sum(v.nbytes for _, _, _, v in trace.said) for trace in traces]
     assert sent[0] < sent[1] / 2
     assert not any(a.any() for one in held.values() for b in one for a in b.arrays.values())
+
+
+def test_the_needs_are_all_that_is_drawn_and_no_more(seats):
+    """Also where one statistic waits for another; one unit less of any kind, and some is made."""
+    plan, inputs = dependent(model_opens=False)
+    needs = joint_needs(plan, 3)
+    held = made_before(seats, plan, 3)
+    for lacking in (None, *needs.counts):
+        mine = {
+            p: [
+                replace(
+                    batch,
+                    units=batch.units - (batch.kind == lacking),
+                    arrays={
+                        name: array[:, 1:].copy() if batch.kind == lacking else array.copy()
+                        for name, array in batch.arrays.items()
+                    },
+                )
+                for batch in held[p]
+            ]
+            for p in held
+        }
+        table, trace = seats(3, f"needs {lacking}"), Trace()
+        play({p: joint(table[p], plan, inputs[p], mine[p]) for p in table}, trace)
+        made = any(name.endswith("/extend") for _, _, name, _ in trace.said)
+        assert made == (lacking is not None)
 
 
 def test_what_a_run_leaves_early_is_burnt(seats):
