@@ -292,13 +292,14 @@ def less_than_needs(
     return at_least_needs(parties, 3 * count, bits, masks) + Needs({"and": words_for(count)})
 
 
-def is_zero_needs(parties: int, count: int, bits: int) -> Needs:
-    """What `is_zero` and `equal` draw."""
+def is_zero_needs(parties: int, count: int, bits: int, masks: bool = True) -> Needs:
+    """What `is_zero` and `equal` draw; masks as in `at_least_needs`."""
+    masked = masks and parties > 2
+    gates = (bits - 1) * (1 if masked else majorities(parties) + 1)
     total = Needs({})
     for words in _window_words(count):
-        if parties > 2:
-            total = total + Needs({mask_kind(bits): words})
-        total = total + Needs({"and": (bits - 1) * words})
+        total = total + Needs({mask_kind(bits): words} if masked else {})
+        total = total + Needs({"and": gates * words})
     return total
 
 

@@ -16,7 +16,8 @@ Against    honest-but-curious parties, n - 1 of whom may collude. Nothing opens 
 Rounds     base transfers as `batches.begin`, commitments 1, linkage and sums as their modules say,
            checks at most 2 + those of `at_least` and `is_zero` side by side and of `all_of`, and
            for each statistic that could be subtracted from an earlier one those of `all_of` twice
-           and of `either`; release 5. Less what the batches hold that were made before.
+           and of `either`, after those of `supply.batch` for what the batches made before do not
+           hold; release 5.
 Bytes      to each peer 32, and 4 a linked table that the party holds; else those of the parts.
 Source     the parts name theirs; the order follows "record before reveal".
 """
@@ -39,6 +40,7 @@ from protocols import (
     oblivious_transfer,
     permutation,
     silent,
+    supply,
     triples,
 )
 from protocols import release as release_module
@@ -68,6 +70,7 @@ from protocols.ring import Elements, Ring
 from protocols.statistics.cells import Layout, linked_layout
 from protocols.statistics.plan import Feature, Plan, Unit
 from protocols.stock import Needs, Stock
+from protocols.supply import batch
 
 __all__ = ["NAMES", "ROUNDS", "JointInputs", "JointPlan", "joint", "joint_needs", "unit_name"]
 
@@ -96,6 +99,7 @@ NAMES: frozenset[str] = frozenset(
         permutation.ROUNDS,
         release_module.ROUNDS,
         silent.ROUNDS,
+        supply.ROUNDS,
         triples.ROUNDS,
     )
     for says in rounds
@@ -381,21 +385,26 @@ def joint_needs(plan: JointPlan, parties: int) -> Needs:
     Linked parts draw none of it: they run in seats of two and of each leader's group, whose pools
     would be others, and by transfers that are made of the wires.
     """
+    return _total(_draws(plan, parties, masks=True))
+
+
+def _total(draws: Mapping[str, Needs]) -> Needs:
     total = Needs({})
-    for needs in _draws(plan, parties).values():
+    for needs in draws.values():
         total = total + needs
     return total
 
 
-def _draws(plan: JointPlan, parties: int) -> dict[str, Needs]:
-    """Label of each step of the checks -> what it draws."""
+def _draws(plan: JointPlan, parties: int, masks: bool) -> dict[str, Needs]:
+    """Label of each step of the checks -> what it draws; by masks that take many rounds to make
+    and few to use, or without."""
     checks, bits = _listed(plan)
     if not checks:
         return {}
     lenient = sum(check.zero_passes for _, check in checks)
     found = {
-        "enough": at_least_needs(parties, len(checks), bits),
-        "zero": is_zero_needs(parties, lenient, bits),
+        "enough": at_least_needs(parties, len(checks), bits, masks),
+        "zero": is_zero_needs(parties, lenient, bits, masks),
         "either": either_needs(lenient),
         "all/alone": all_of_needs(
             _groups(checks, [one for one in plan.plans if not _depends(one)])
@@ -414,19 +423,25 @@ def _draws(plan: JointPlan, parties: int) -> dict[str, Needs]:
 
 
 def _supplied(seat: Seat, stocks: Mapping[str, Stock], label: str) -> Seat:
-    """The seat for one step, with what is in stock for it."""
-    stock = stocks.get(label)
+    """The seat for one step, with its stock."""
+    stock = stocks[label]
     fork = seat.fork(label.rsplit("/", 1)[-1] if label.startswith("after/") else label)
-    return fork if stock is None else fork.using(stock)
+    return fork.using(stock)
 
 
-def _allotted(stock: Stock | None, draws: Mapping[str, Needs]) -> dict[str, Stock]:
-    """A stock for each step that all of it is there for; the rest draws in the session."""
-    found: dict[str, Stock] = {}
-    for label, needs in sorted(draws.items()):
-        if stock is not None and needs.counts and stock.holds(needs):
-            found |= stock.allot({label: needs})
-    return found
+def _allotted(seat: Seat, plan: JointPlan, stock: Stock | None) -> Protocol[dict[str, Stock]]:
+    """A stock for each step: the pool's where it holds all; else, with what it holds, one of kinds
+    that are made in few rounds, now, and checked like a pool's."""
+    parties = len(seat.parties)
+    if stock is not None and stock.holds(joint_needs(plan, parties)):
+        return stock.allot(_draws(plan, parties, masks=True))
+    held = Stock(seat.me, seat.parties, plan.session.hex()) if stock is None else stock
+    draws = _draws(plan, parties, masks=False)
+    lacking = {kind: units - held.left(kind) for kind, units in _total(draws).counts.items()}
+    for kind, units in sorted(lacking.items()):
+        if units > 0:
+            held.put(kind, (yield from named(f"made/{kind}", batch(seat, kind, units))))
+    return held.allot(draws)
 
 
 def _listed(plan: JointPlan) -> tuple[list[tuple[str, Check]], int]:
@@ -478,7 +493,7 @@ def _verdicts(
         return {
             name: np.array([always], dtype=np.uint8) for one in plan.plans for name in _names(one)
         }
-    stocks = _allotted(stock, _draws(plan, len(seat.parties)))
+    stocks = yield from _allotted(seat.fork("made"), plan, stock)
     sums = np.stack([ANSWER.sum(cells[name][list(check.cells)], axis=0) for name, check in checks])
     passing = yield from _compare(seat, stocks, sums, [check for _, check in checks], bits)
     return (yield from _judged(seat, stocks, plan, checks, passing))

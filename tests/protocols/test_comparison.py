@@ -241,6 +241,11 @@ def test_every_gadget_draws_what_it_needs(connected, stocked, shares, count):
             lambda p, s: is_zero(s, split[p], 16),
             [1, 0, 0] * 30,
         ),
+        "is_zero without masks": (
+            is_zero_needs(count, 90, 16, masks=False),
+            lambda p, s: is_zero(s, split[p], 16),
+            [1, 0, 0] * 30,
+        ),
         "whole": (
             less_than_needs(count, 90, 64),
             lambda p, s: less_than(s, ring, split[p], split[p] * np.uint64(3), 64),

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from protocols.abort import Abort, Suspected
+from protocols.abort import Abort, Inconsistent, Suspected
 from protocols.batches import make
 from protocols.disclosure.threshold import Thresholds
 from protocols.joint import NAMES, JointInputs, JointPlan, joint, joint_needs, unit_name
@@ -284,6 +284,20 @@ def test_a_message_of_another_shape_is_suspected_by_name(seats, place):
     with pytest.raises(Suspected) as caught:
         run(seats, plan, inputs, f"cut {place}", tamper=cut)
     assert caught.value.party == "c"
+
+
+def test_correlations_that_do_not_hold_together_end_a_study_before_its_checks(seats):
+    plan = pooled_plan("count", {})
+    inputs = {p: pooled_inputs(plan, [40] * 6) for p in "abc"}
+    trace = Trace()
+
+    def spoil(sender, receiver, name, value):
+        made = (sender, receiver) == ("c", "a") and "/made/" in name and name.endswith("extend")
+        return ~value if made else value
+
+    with pytest.raises(Inconsistent):
+        run(seats, plan, inputs, "spoilt", trace=trace, tamper=spoil)
+    assert not any("enough" in name for _, _, name, _ in trace.said)
 
 
 @pytest.mark.parametrize("place", ["inputs", "share"])
