@@ -294,13 +294,19 @@ def less_than_needs(
 
 def is_zero_needs(parties: int, count: int, bits: int, masks: bool = True) -> Needs:
     """What `is_zero` and `equal` draw; masks as in `at_least_needs`."""
-    masked = masks and parties > 2
-    gates = (bits - 1) * (1 if masked else majorities(parties) + 1)
     total = Needs({})
     for words in _window_words(count):
-        total = total + Needs({mask_kind(bits): words} if masked else {})
-        total = total + Needs({"and": gates * words})
+        total = total + _zero_needs(parties, words, bits, masks)
     return total
+
+
+def _zero_needs(parties: int, words: int, bits: int, masks: bool) -> Needs:
+    products = (bits - 1) * words
+    if parties == 2:
+        return Needs({"and": products})
+    if masks:
+        return Needs({mask_kind(bits): words, "and": products})
+    return generated_needs(parties, bits, words)
 
 
 def equal_words_needs(count: int, length: int) -> Needs:
