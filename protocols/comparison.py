@@ -302,7 +302,7 @@ def is_zero_needs(parties: int, count: int, bits: int, masks: bool = True) -> Ne
 
 def _zero_needs(parties: int, words: int, bits: int, masks: bool) -> Needs:
     products = (bits - 1) * words
-    if parties == 2:
+    if parties < 3:
         return Needs({"and": products})
     if masks:
         return Needs({mask_kind(bits): words, "and": products})
