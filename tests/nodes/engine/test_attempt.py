@@ -35,7 +35,8 @@ def remote(channel, mail):
     async def spare():
         return channel
 
-    brief = SimpleNamespace(me="north", order=SessionOrder(bytes(32), "s", (), (), {}, b""))
+    order = SessionOrder(bytes(32), "s", (), (), {}, b"")
+    brief = SimpleNamespace(me="north", order=order, held=())
     ending = asyncio.get_running_loop().create_future()
     return RemoteAttempt(brief, {}, spare, mail, lambda peak: None, ending)
 
@@ -43,7 +44,9 @@ def remote(channel, mail):
 @pytest.fixture
 def begun(monkeypatch):
     """The first frame stands for the brief."""
-    monkeypatch.setattr(attempt_module.Begin, "of", staticmethod(lambda brief, stocks: Posted(0)))
+    monkeypatch.setattr(
+        attempt_module.Begin, "of", staticmethod(lambda brief, stocks, pieces: Posted(0))
+    )
 
 
 async def pause(step):
@@ -72,7 +75,7 @@ def test_mail_goes_both_ways_in_order_and_what_came_early_is_not_lost(tmp_path, 
         assert posted == [("south", f"p{k}", bytes([k])) for k in range(3)]
         assert await there.receive() == Posted(1)
 
-    asyncio.run(scene())
+    asyncio.run(asyncio.wait_for(scene(), 30))
 
 
 def test_a_session_whose_process_ends_ends_the_run_by_this_members_name(tmp_path, begun):
@@ -85,7 +88,7 @@ def test_a_session_whose_process_ends_ends_the_run_by_this_members_name(tmp_path
             await run
         assert caught.value.where["member"] == "north"
 
-    asyncio.run(scene())
+    asyncio.run(asyncio.wait_for(scene(), 30))
 
 
 def test_stopping_an_attempt_closes_its_channel_even_while_a_peer_takes_no_mail(tmp_path, begun):
@@ -109,7 +112,7 @@ def test_stopping_an_attempt_closes_its_channel_even_while_a_peer_takes_no_mail(
         async with asyncio.timeout(5):
             assert await there.receive() is None
 
-    asyncio.run(scene())
+    asyncio.run(asyncio.wait_for(scene(), 30))
 
 
 def test_more_mail_than_may_wait_for_a_session_ends_it(tmp_path, monkeypatch):
@@ -125,7 +128,7 @@ def test_more_mail_than_may_wait_for_a_session_ends_it(tmp_path, monkeypatch):
         with pytest.raises(LocalError, match="1000 bytes"):
             await one.run(pause)
 
-    asyncio.run(scene())
+    asyncio.run(asyncio.wait_for(scene(), 30))
 
 
 def test_a_session_waits_while_the_gateway_takes_none_of_its_mail(tmp_path):
@@ -143,4 +146,4 @@ def test_a_session_waits_while_the_gateway_takes_none_of_its_mail(tmp_path):
         await late
         hearing.cancel()
 
-    asyncio.run(scene())
+    asyncio.run(asyncio.wait_for(scene(), 30))
