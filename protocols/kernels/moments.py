@@ -1,9 +1,9 @@
 """Exact sums of products of whole numbers that fit no word: powers of a column, and the like.
 
 A sum is that of |product| / 2^shift, rounded half up, under the product's sign, over the rows. The
-compiled loop keeps a product in four words and adds it up in halves of 32 bits, which no number of
-rows below 2^31 can overflow; the twin does the same with limbs of 26 bits in NumPy. Both run on a
-party's own rows, and take the same time for all values of one count of operands.
+compiled loop keeps products and sum in four words; the twin does the same with limbs of 26 bits in
+NumPy. Operands are below 2^61 and rows below 2^31, so that neither overflows. Both run on a party's
+own rows, and take the same time for all values of one count of operands.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ LIMB_SHIFT = np.uint64(LIMB_BITS)
 SMALL_ROWS = 1 << 10  # up to here loading the compiler costs more than it saves
 CHUNK_ROWS = 1 << 15  # a chunk's limbs stay in the cache
 OPERANDS_MAX = 4  # words of their product
+TOTAL_BITS = 64 * OPERANDS_MAX
 SHIFT_MAX = 191  # the compiled loop leaves out two words and a part of one
 
 
@@ -40,8 +41,10 @@ def wide_sum(operands: Ints, shift: int) -> int:
         from protocols.kernels.moments_loops import sum_products
     except ImportError:  # no compiler here
         return wide_sum_portable(operands, shift)
-    halves = sum_products(np.ascontiguousarray(operands), shift)
-    return sum(int(half) << (32 * place) for place, half in enumerate(halves))
+    *words, negatives = map(int, sum_products(np.ascontiguousarray(operands), shift))
+    total = negatives + sum(word << (64 * place) for place, word in enumerate(words))
+    total %= 1 << TOTAL_BITS
+    return total - (1 << TOTAL_BITS) if total >> (TOTAL_BITS - 1) else total
 
 
 def wide_sum_portable(operands: Ints, shift: int) -> int:

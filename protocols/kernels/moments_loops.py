@@ -16,10 +16,10 @@ from numba import types
 
 from protocols.kernels.compiling import compile_loop
 
-__all__ = ["HALVES", "sum_products"]
+__all__ = ["sum_products"]
 
 Ints = npt.NDArray[np.int64]
-HALVES = 8  # of 32 bits, in a product of four words
+Words = npt.NDArray[np.uint64]
 
 
 def _high(_typing: Any, _x: Any, _y: Any) -> Any:
@@ -37,16 +37,14 @@ def _high(_typing: Any, _x: Any, _y: Any) -> Any:
 high: Any = numba.extending.intrinsic(_high)
 
 
-def _sum_products(operands: Ints, shift: int) -> Ints:  # noqa: PLR0915  words stay in registers
-    """int64 (8,): halves of the sums of operands (k, rows) multiplied, over 2^shift."""
+def _sum_products(operands: Ints, shift: int) -> Words:  # noqa: PLR0915  words stay in registers
+    """uint64 (5,): the sum of operands (k, rows) multiplied, over 2^shift, in four words of two's
+    complement, to which the fifth, a count, is still to be added."""
     count, rows = operands.shape
-    low, half, zero = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(0)
-    totals = np.zeros(HALVES, dtype=np.int64)
-    t0 = t1 = t2 = t3 = t4 = t5 = t6 = t7 = np.int64(0)
+    zero, one = np.uint64(0), np.uint64(1)
+    a0 = a1 = a2 = a3 = negatives = zero
     skip, down = shift // 64, np.uint64(shift % 64)
-    # shifted left in two steps, since a word is not shifted by 64
-    up = np.uint64(63) - down
-    one = np.uint64(1)
+    up = np.uint64(63) - down  # left in two steps, since a word is not shifted by 64
     bits = np.zeros(4, dtype=np.uint64)
     if shift > 0:
         bits[(shift - 1) // 64] = one << np.uint64((shift - 1) % 64)
@@ -82,21 +80,24 @@ def _sum_products(operands: Ints, shift: int) -> Ints:  # noqa: PLR0915  words s
             w0, w1, w2, w3 = w1, w2, w3, zero
         elif skip == 2:
             w0, w1, w2, w3 = w2, w3, zero, zero
-        w0 = (w0 >> down) | ((w1 << up) << one)
-        w1 = (w1 >> down) | ((w2 << up) << one)
-        w2 = (w2 >> down) | ((w3 << up) << one)
-        w3 = w3 >> down
-        t0 += (np.int64(w0 & low) ^ sign) - sign
-        t1 += (np.int64(w0 >> half) ^ sign) - sign
-        t2 += (np.int64(w1 & low) ^ sign) - sign
-        t3 += (np.int64(w1 >> half) ^ sign) - sign
-        t4 += (np.int64(w2 & low) ^ sign) - sign
-        t5 += (np.int64(w2 >> half) ^ sign) - sign
-        t6 += (np.int64(w3 & low) ^ sign) - sign
-        t7 += (np.int64(w3 >> half) ^ sign) - sign
-    totals[0], totals[1], totals[2], totals[3] = t0, t1, t2, t3
-    totals[4], totals[5], totals[6], totals[7] = t4, t5, t6, t7
-    return totals
+        mask = np.uint64(sign)
+        w0 = ((w0 >> down) | ((w1 << up) << one)) ^ mask
+        w1 = ((w1 >> down) | ((w2 << up) << one)) ^ mask
+        w2 = ((w2 >> down) | ((w3 << up) << one)) ^ mask
+        w3 = (w3 >> down) ^ mask
+        negatives -= mask
+        a0 += w0
+        carry = np.uint64(a0 < w0)
+        a1 += carry
+        carry = np.uint64(a1 < carry)
+        a1 += w1
+        carry += np.uint64(a1 < w1)
+        a2 += carry
+        carry = np.uint64(a2 < carry)
+        a2 += w2
+        carry += np.uint64(a2 < w2)
+        a3 += w3 + carry
+    return np.array([a0, a1, a2, a3, negatives])
 
 
 sum_products = compile_loop(_sum_products)

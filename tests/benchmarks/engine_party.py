@@ -28,6 +28,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import engine_describe
 import engine_windows
 import engine_work
 import numpy as np
@@ -50,7 +51,11 @@ from protocols.oblivious_transfer import connect
 from protocols.party import Expect, Round, Seat
 
 NETWORK = b"n" * 32
-OPERATIONS = {**engine_work.OPERATIONS, **engine_windows.OPERATIONS}
+OPERATIONS = {
+    **engine_work.OPERATIONS,
+    **engine_windows.OPERATIONS,
+    **engine_describe.OPERATIONS,
+}
 PROFILED = 25  # functions that a profile lists
 LINES = frozenset({"VmHWM", "VmRSS"})
 
