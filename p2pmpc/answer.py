@@ -20,8 +20,22 @@ if TYPE_CHECKING:
 
     from p2pmpc.certificate import Receipt
 
-__all__ = ["Answer", "AnswerReceipt", "StatisticAnswer", "Suppressed", "labels_first"]
+__all__ = [
+    "INTEGRITY",
+    "Answer",
+    "AnswerReceipt",
+    "StatisticAnswer",
+    "Suppressed",
+    "labels_first",
+]
 
+# What every answer rests on, in the words that README, reviews and answers share.
+INTEGRITY = (
+    "This holds if every member followed the protocol. Caught: telling two members different "
+    "things, showing a share other than the one committed to, correlations that are wrong "
+    "throughout. Not caught: false rows, a share that was wrong from the start, or correlations "
+    "spoilt with care."
+)
 Scalar = float | int | str | bool | None
 # What a row is about stands before its numbers, whatever order the columns came in.
 LABELS = ("group", "variable", "row", "column", "level", "term", "a", "b", "low", "high", "time")
@@ -169,7 +183,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to a study. `answer["name"]` is one statistic.
 
     `members` contributed; `absent` are optional members that did not. `released` is true only when
-    everything that was asked for is there.
+    everything that was asked for is there. `integrity` says what was checked, and what no check
+    finds.
     """
 
     study: str
@@ -177,6 +192,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     members: tuple[str, ...]
     absent: tuple[str, ...] = ()
     statistics: dict[str, StatisticAnswer]
+    integrity: str = ""
     receipt: AnswerReceipt = AnswerReceipt()
 
     def __getitem__(self, name: str) -> StatisticAnswer:
@@ -240,6 +256,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         for name, one in self.statistics.items():
             yield ""
             yield from one.lines(name)
+        if self.integrity:
+            yield ""
+            yield self.integrity
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from p2pmpc.answer import INTEGRITY
 from p2pmpc.catalogue import Resolved, ResolvedStatistic
 from p2pmpc.policy import Rules
 from p2pmpc.study import Study
@@ -38,6 +39,7 @@ def review(study: Study, resolved: Resolved, asker: str) -> tuple[tuple[str, str
         *(("beware", line) for line in _subtraction(resolved)),
         ("every member sees", "the study, who agreed, the padded sizes of what was sent, and which "
          "statistics passed"),
+        ("rests on", INTEGRITY),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nodes.session.inputs import Drawn
+from p2pmpc.answer import INTEGRITY
 from p2pmpc.catalogue import Resolved, ResolvedStatistic
 from p2pmpc.certificate import Certificate, certificate_hash
 from protocols.joint import unit_name
@@ -36,6 +37,7 @@ def make_answer(
         "released": all(_whole(one) for one in statistics.values()),
         "members": list(resolved.study.parties),
         "statistics": statistics,
+        "integrity": INTEGRITY,
         "receipt": {
             "certificate": certificate_hash(certificate).hex(),
             "log_heads": dict(sorted(heads.items())),

@@ -22,7 +22,7 @@ NUMBERS = (
 
 
 def answer_lines(answer: Mapping[str, Any]) -> Iterator[str | Table]:
-    """The whole answer, its first line on how many members it is."""
+    """The whole answer: first on how many members it is, last what was and was not checked."""
     yield Answer.from_json(answer).heading
     told: set[str] = set()
     for name, one in answer["statistics"].items():
@@ -32,6 +32,9 @@ def answer_lines(answer: Mapping[str, Any]) -> Iterator[str | Table]:
             if caveat not in told:  # each once, under the first statistic that it holds for
                 yield f"  note: {caveat}"
         told.update(one.get("caveats") or ())
+    if answer.get("integrity"):
+        yield ""
+        yield str(answer["integrity"])
 
 
 def withheld(answer: Mapping[str, Any]) -> Withheld | None:

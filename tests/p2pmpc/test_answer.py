@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pmpc.answer import ROWS_SHOWN_MAX, Answer
+from p2pmpc.answer import INTEGRITY, ROWS_SHOWN_MAX, Answer
 from p2pmpc.certificate import certificate_hash
+from p2pmpc.cli.answer import answer_lines
 from p2pmpc.codec import encode
 from p2pmpc.errors import LogError, NotFound, P2pmpcError, RemoteError, Withheld
 
@@ -72,6 +73,12 @@ JSON = {
     },
     "receipt": {"certificate": "00ff", "log_heads": {"north": "aa"}, "signers": ["north"]},
 }
+
+
+def test_an_answer_says_what_was_checked_and_what_was_not():
+    assert str(answer(integrity=INTEGRITY)).endswith(f"\n\n{INTEGRITY}")
+    assert answer(integrity=INTEGRITY).to_json()["integrity"] == INTEGRITY
+    assert list(answer_lines({**JSON, "integrity": INTEGRITY}))[-1] == INTEGRITY
 
 
 def answer(**changes):

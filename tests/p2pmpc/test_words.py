@@ -1,5 +1,6 @@
 """The sentences that a reviewer reads."""
 
+from p2pmpc.answer import INTEGRITY
 from p2pmpc.catalogue import resolve
 from p2pmpc.dictionary import parse_dictionary
 from p2pmpc.policy import DEFAULT, REHEARSAL
@@ -93,6 +94,11 @@ def test_to_whom_under_which_rules_and_what_never_opens():
     assert "0.1 model parameters a row" in under("under")[0]
     assert "one bit" in under("opened on the way")[0]
     assert "any key" in under("never opened")[0]
+
+
+def test_who_decides_reads_what_is_caught_and_what_is_not():
+    assert under("rests on") == [INTEGRITY]
+    assert "Not caught: false rows" in INTEGRITY
 
 
 def test_the_list_is_short_enough_to_be_read():
