@@ -32,8 +32,8 @@ __all__ = [
 # What every answer rests on, in the words that README, reviews and answers share.
 INTEGRITY = (
     "This holds if every member followed the protocol. Caught: telling two members different "
-    "things, showing a share other than the one committed to, correlations that are wrong "
-    "throughout. Not caught: false rows, a share that was wrong from the start, or correlations "
+    "things, showing a share other than the one committed to, threshold checks whose correlations "
+    "are wrong throughout. Not caught: false rows, a share wrong from the start, correlations "
     "spoilt with care."
 )
 Scalar = float | int | str | bool | None
