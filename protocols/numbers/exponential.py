@@ -226,9 +226,9 @@ def _plan(x: Form, upper: Fraction, scale: int) -> _Plan:
         raise Unfit(f"{name} can be e^{float(top):g}; what would fit: numbers to {EXPONENT_MAX}")
     cut = _cut(x)
     ratio = Fraction(cut.factor, 1 << cut.fine)
-    wholes = range(
-        max(LOWEST, floor(-(x.bound + x.error) * ratio)), floor((top + x.error) * ratio) + 1
-    )
+    stop = floor((top + x.error) * ratio) + 1
+    start = max(LOWEST, floor(-(x.bound + x.error) * ratio))
+    wholes = range(min(start, stop - 1), stop)  # one at least, though its 2^n be no unit
     bound = power_above(top)
     largest = root_above(Fraction(2) ** (2 * wholes[-1] + 1))
     near = _near_form(x.ring, name)

@@ -7,9 +7,14 @@ What       column by column: s = a - l l' of the columns before, r = 1 / sqrt(s_
            sides go through the same rounds.
            A pivot below `least` / 2 (collinear columns, or a matrix that is not positive) makes the
            system not sound: a shared bit tells it, and its x is 0, never a number without meaning.
+           A row of l has at most the length sqrt(B) where a is positive; where it is not, entries
+           can double their digits with each column until pivots wrap around and look sound. So from
+           three rows up every |l| is compared with 1.1 sqrt(B) as well: while all of them are
+           smaller nothing wraps, and the first that is not has not wrapped itself.
 Against    honest-but-curious parties, n - 1 of whom may collude; the sizes are public.
 Rounds     a column: 4, and those of an inverse root (and 6 for Newton's); from below 4 a row; then
-           ceil(log2 p) + 2 for the soundness; and fresh correlations.
+           ceil(log2 p) + 2 for the soundness, from three rows up those of `comparison.sign_bits`
+           and ceil(log2 p^2) + 2; and fresh correlations.
 Bytes      to each peer those of p^3 / 6 + (q + 1) p^2 / 2 + q p^2 / 2 products a system about.
 Error      u = 2^-scale, every |a| <= B and every eigenvalue >= least: x^ solves (a + E) x^ = b + f
            with |E| <= e_a + u (1 + 1.1 sqrt(B)) + 2.1 B e_r, e_r the relative error of r,
@@ -25,12 +30,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
 
 from protocols.arithmetic import and_words
+from protocols.comparison import sign_bits
 from protocols.digits import slices_to_ring
+from protocols.kernels.bits import pack, words_for
 from protocols.needs import Needs
 from protocols.numbers.counting import counted
 from protocols.numbers.division import Quotient
@@ -68,6 +76,8 @@ class _Plan:
     scale: int
     pivot: Form
     least: Fraction  # of a pivot
+    limit: int  # units that no entry of l is larger than, where the system is sound
+    entry: Form  # how large an entry of l can be while those before it are below the limit
     result: Form
 
 
@@ -92,15 +102,24 @@ def _plan(a: Form, b: Form, order: int, least: Fraction, bound: Fraction) -> _Pl
     pivot = Form(f"a pivot of {a.name}", a.ring, a.scale, largest)
     right = max(b.bound * b.divisor, 1 / root_above(1 / size))
     y = order * root_above(size) * bound + right
+    limit = NEAR * root_above(size)
+    entry = Form(
+        f"a factor of {a.name}",
+        a.ring,
+        a.scale,
+        limit + NEAR * (size + order * limit * limit) * root_above(1 / low),
+    )
     for what, reach in (
         ("pivot", largest),
         ("right-hand side", right + order * y * size * root_above(1 / low)),
+        ("factor", entry.bound),
         ("solution", (y + rows * bound) * root_above(1 / low) + bound),
     ):
         Form(f"a {what} of {a.name}", a.ring, 2 * a.scale, reach).check(TRUNCATION_ROOM)
     relative = _root_error(pivot, low, size)
     error = _error((a, b), order, (least, bound), relative)
-    return _Plan(order, a.scale, pivot, low, Form(name, a.ring, a.scale, bound, error))
+    result = Form(name, a.ring, a.scale, bound, error)
+    return _Plan(order, a.scale, pivot, low, ceil(limit * (1 << a.scale)), entry, result)
 
 
 def _root_error(pivot: Form, low: Fraction, size: Fraction) -> Fraction:
@@ -194,7 +213,22 @@ def _decomposed(
         rest = column[1:]
         factors = np.ascontiguousarray(np.broadcast_to(root, rest.shape))
         lower[j + 1 :, j] = yield from _product(seat, ring, rest, factors, plan.scale)
+    if plan.order > 2:
+        sound += yield from _short(seat, ring, plan, lower[: plan.order])
     return lower, roots, sound
+
+
+def _short(seat: Seat, ring: Ring, plan: _Plan, lower: Elements) -> Protocol[list[Words]]:
+    """Two shared bits for each entry below the diagonal: whether it is within the limit."""
+    entries = lower[np.tril_indices(plan.order, -1)]
+    pairs, count, words = entries.shape
+    both = ring.zeros((2, pairs, 64 * words_for(count)))  # whole words of bits for each entry
+    both[0, :, :count], both[1, :, :count] = entries, ring.neg(entries)
+    if seat.index == 0:
+        both = ring.add(both, ring.from_ints([plan.limit])[0])
+    long = yield from sign_bits(seat, ring, both.reshape(-1, words), plan.entry.bits + 1)
+    bits = long ^ np.uint8(seat.index == 0)
+    return list(pack(bits.reshape(2 * pairs, -1)))
 
 
 def _less_products(
@@ -253,7 +287,7 @@ def _from_below(
 
 
 def _all_sound(seat: Seat, sound: Sequence[Words]) -> Protocol[Words]:
-    """The AND of the pivots' bits, two by two."""
+    """The AND of all bits, two by two."""
     slices = np.stack(sound)
     triples = yield from and_triples(seat, 64 * (len(slices) - 1) * slices.shape[1])
     while len(slices) > 1:

@@ -93,6 +93,26 @@ def test_a_matrix_that_is_not_positive_gives_zero_and_is_not_sound(
     assert abs(x[0] - wanted).max() <= found["a"].value.form.error
 
 
+@pytest.mark.parametrize(("ring", "scale"), [(NARROW, 20), (WIDE, 40)])
+def test_a_matrix_whose_pivots_would_wrap_around_is_never_sound(
+    online, shares, opened, ring, scale
+):
+    """The third pivot is about -1 / p^2 for a first pivot p: more bits than a pivot has."""
+    pivots = 2.0**-9 * (1 + np.arange(12) / 12)
+    beside = np.sqrt(pivots * (1 - pivots))
+    bad = [[[p, q, 1], [q, 1, -1], [1, -1, 1]] for p, q in zip(pivots, beside, strict=True)]
+    matrices, sides = np.array([*bad, np.eye(3)]), np.full((13, 3, 1), 0.5)
+    forms = [Form(n, ring, scale, Fraction(1)) for n in "ab"]
+    ends = (Fraction(1, 2**9), Fraction(4))
+    a, _ = split(shares, forms[0], matrices, 2)
+    b, _ = split(shares, forms[1], sides, 2)
+    found = online({p: (a[p], b[p]) for p in a}, lambda s, x, y: solve(s, x, y, *ends))
+    assert sound(found) == [0] * 12 + [1]
+    values = opened({p: q.value for p, q in found.items()})
+    assert values[:36] == [0] * 36
+    assert max(abs(v - Fraction(1, 2)) for v in values[36:]) <= found["a"].value.form.error
+
+
 def test_ten_rows_and_one(online, shares, opened):
     rng = np.random.default_rng(4)
     for order in (1, 10):
