@@ -133,7 +133,7 @@ def test_bits_without_a_stock_become_elements_window_by_window(connected, shares
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 8, 37, 64])
-@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("count", range(1, 11))
 def test_prefixes_and_the_highest_bit(connected, stocked, shares, count, rows):
     rng = np.random.default_rng(rows)
     bits = (rng.random((rows, 65)) < rng.random(65) ** 3).astype(np.uint8)

@@ -112,7 +112,7 @@ def truncated(seat, ring, shift, x):
     return share
 
 
-@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("count", GROUPS)
 def test_masked_truncation_is_the_floor_or_one_more(connected, shares, count):
     values = [0, 1, -1, 999, -1000, 2**62 - 1, -(2**62), 2**61 + 12345, 5 << 10, -(5 << 10)] * 3
     split = shares.split(RING, RING.from_ints(values), count)

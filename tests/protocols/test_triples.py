@@ -8,7 +8,7 @@ from protocols.ring import Ring
 from protocols.triples import and_triples, crossed, pair_triples, ring_triples
 
 
-@pytest.mark.parametrize("count", [2, 3, 5, 10])
+@pytest.mark.parametrize("count", range(2, 11))
 def test_bit_triples_of_all_parties_multiply(connected, shares, count):
     found = play({p: and_triples(s, 1000) for p, s in connected(count).items()})
     a, b, c = (shares.join_bits({p: getattr(t, x) for p, t in found.items()}) for x in "abc")
@@ -39,7 +39,7 @@ def test_own_bits_multiply_along_the_edges(connected, shares, count):
 
 
 @pytest.mark.parametrize("words", [1, 2])
-@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("count", range(2, 11))
 def test_ring_triples_of_all_parties_multiply(connected, shares, count, words):
     ring = Ring(words)
     found = play({p: ring_triples(s, ring, (2, 3)) for p, s in connected(count).items()})

@@ -60,7 +60,7 @@ def test_sums_of_few_rows_and_of_no_or_all_flags(connected, shares, size, flagge
     assert RING.to_ints(shares.join(RING, found)) == plain(flags, values, lambda a, b: a + b)
 
 
-@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("count", range(2, 11))
 def test_maxima_start_anew_at_each_flag(connected, shares, count):
     flags, values = rows(count, 9, 1)
     values[2], values[5], values[6] = 2**61, -(2**61), 2**61 - 1

@@ -191,7 +191,7 @@ def test_the_other_party_sees_nothing_of_the_keys_before_bits_open(largest_gap):
     assert largest_gap(make, "b", ([3, 3], [90, -70]), 2) < 6
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", range(2, 11))
 def test_ranks_share_the_mean_among_equal_keys(connected, shares, count):
     keys = [-5, -5, -1, 0, 0, 0, 7, 9, 9]
     split = shares.split(RING, RING.from_ints(keys), count)
