@@ -438,9 +438,13 @@ def _allotted(seat: Seat, plan: JointPlan, stock: Stock | None) -> Protocol[dict
     held = Stock(seat.me, seat.parties, plan.session.hex()) if stock is None else stock
     draws = _draws(plan, parties, masks=False)
     lacking = {kind: units - held.left(kind) for kind, units in _total(draws).counts.items()}
-    for kind, units in sorted(lacking.items()):
-        if units > 0:
-            held.put(kind, (yield from named(f"made/{kind}", batch(seat, kind, units))))
+    making = {
+        kind: batch(seat.fork(kind), kind, units)
+        for kind, units in sorted(lacking.items())
+        if units > 0
+    }
+    for kind, made in sorted((yield from named("made", together(making))).items()):
+        held.put(kind, made)
     return held.allot(draws)
 
 
