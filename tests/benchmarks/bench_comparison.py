@@ -72,9 +72,9 @@ GADGETS = (
         lambda s, m: less_than(s, RING, values(s, m), values(s, m)),
     ),
     Gadget(
-        "less_than, 63 bits, carries saved",
+        "less_than, 63 bits, by edaBits",
         (3,),
-        lambda n, m: less_than_needs(n, m, masks=False),
+        lambda n, m: less_than_needs(n, m, masks=True),
         lambda s, m: less_than(s, RING, values(s, m), values(s, m)),
     ),
     Gadget(

@@ -214,7 +214,7 @@ def test_what_a_comparison_needs_is_what_it_draws_from_the_stock(
     x = shares.split(ring, ring.from_ints(numbers).reshape(-1, 1), count)
     y = shares.split(ring, ring.zeros((size,)), count)
     for bits in (63, 31):
-        seats = stocked(connected(count), less_than_needs(count, size, bits))
+        seats = stocked(connected(count), less_than_needs(count, size, bits, masks=True))
         trace = Trace()
         found = play({p: less_than(s, ring, x[p], y[p], bits) for p, s in seats.items()}, trace)
         assert shares.join_bits(found).tolist() == [int(n < 0) for n in numbers]
@@ -236,18 +236,28 @@ def test_every_gadget_draws_what_it_needs(connected, stocked, shares, count):
             lambda p, s: at_least(s, split[p], [1] * 90, 16),
             [0, 1, 0] * 30,
         ),
+        "at_least by masks": (
+            at_least_needs(count, 90, 16, masks=True),
+            lambda p, s: at_least(s, split[p], [1] * 90, 16),
+            [0, 1, 0] * 30,
+        ),
         "is_zero": (
             is_zero_needs(count, 90, 16),
             lambda p, s: is_zero(s, split[p], 16),
             [1, 0, 0] * 30,
         ),
-        "is_zero without masks": (
-            is_zero_needs(count, 90, 16, masks=False),
+        "is_zero by masks": (
+            is_zero_needs(count, 90, 16, masks=True),
             lambda p, s: is_zero(s, split[p], 16),
             [1, 0, 0] * 30,
         ),
         "whole": (
             less_than_needs(count, 90, 64),
+            lambda p, s: less_than(s, ring, split[p], split[p] * np.uint64(3), 64),
+            [0, 1, 0] * 30,
+        ),
+        "whole by masks": (
+            less_than_needs(count, 90, 64, masks=True),
             lambda p, s: less_than(s, ring, split[p], split[p] * np.uint64(3), 64),
             [0, 1, 0] * 30,
         ),
@@ -285,16 +295,18 @@ def test_more_values_than_a_window_compare_in_their_order(
     ring, numbers = Ring(1), [(7919 * k) % 11 - 5 for k in range(150)]
     split = shares.split(ring, ring.from_ints(numbers), count)
     zeros = ring.zeros((150,))
-    needs = less_than_needs(count, 150)
-    for seats in (connected(count), stocked(connected(count), needs)):
+    needs = [less_than_needs(count, 150, masks=masks) for masks in (False, True)]
+    for seats in (connected(count), *(stocked(connected(count), each) for each in needs)):
         found = play({p: less_than(s, ring, split[p], zeros) for p, s in seats.items()})
         assert shares.join_bits(found).tolist() == [int(n < 0) for n in numbers]
 
 
-@pytest.mark.parametrize(("count", "octets"), [(2, 30.375), (3, 26.75)])
-def test_a_comparison_says_online_what_the_head_states(connected, stocked, count, octets):
+@pytest.mark.parametrize(
+    ("count", "masks", "octets"), [(2, False, 30.375), (3, True, 26.75), (3, False, 46.125)]
+)
+def test_a_comparison_says_online_what_the_head_states(connected, stocked, count, masks, octets):
     trace, values = Trace(), Ring(1).zeros((640,))
-    seats = stocked(connected(count), less_than_needs(count, 640))
+    seats = stocked(connected(count), less_than_needs(count, 640, masks=masks))
     play({p: less_than(s, Ring(1), values, values) for p, s in seats.items()}, trace)
     said = sum(v.nbytes for s, r, _, v in trace.said if (s, r) == ("a", "b"))
     assert said == 640 * octets
@@ -304,7 +316,7 @@ def test_a_comparison_says_online_what_the_head_states(connected, stocked, count
 def test_carries_are_saved_where_the_stock_has_no_masks(connected, stocked, shares, count, rounds):
     ring, numbers = Ring(1), [5, -5, 0] * 30
     split = shares.split(ring, ring.from_ints(numbers), count)
-    seats = stocked(connected(count), less_than_needs(count, 90, masks=False))
+    seats = stocked(connected(count), less_than_needs(count, 90))
     trace, zeros = Trace(), ring.zeros((90,))
     found = play({p: less_than(s, ring, split[p], zeros) for p, s in seats.items()}, trace)
     assert shares.join_bits(found).tolist() == [int(n < 0) for n in numbers]
@@ -312,10 +324,11 @@ def test_carries_are_saved_where_the_stock_has_no_masks(connected, stocked, shar
     assert drained(seats)
 
 
-def test_two_parties_take_95_pairs_of_transfers_and_three_at_most_three_and_a_half_times_that():
+@pytest.mark.parametrize(("masks", "online"), [(False, 2 * 46.125), (True, 53.5)])
+def test_two_parties_take_95_pairs_and_three_at_most_three_and_a_half_times_that(masks, online):
     count = 1 << 18
-    two, three = less_than_needs(2, count), less_than_needs(3, count)
+    two, three = less_than_needs(2, count), less_than_needs(3, count, masks=masks)
     assert 64 * (two.counts["cross"] + two.counts["pair"]) <= 95 * count
-    offline, online = [each.bytes(n) / count for n, each in ((2, two), (3, three))], (30.375, 53.5)
-    assert offline[0] + online[0] <= 450
-    assert offline[1] + online[1] <= 3.5 * (offline[0] + online[0])
+    both = two.bytes(2) / count + 30.375
+    assert both <= 450
+    assert three.bytes(3) / count + online <= 3.5 * both
