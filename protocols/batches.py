@@ -14,7 +14,8 @@ Source     wires: the keys of one base OT, stretched to a set for each of many s
 
 A ticket is one of many wires made of one `connect`: leaves of its own, from which those of other
 tickets cannot be computed. The base choices are the same in all of them, as they are in all uses of
-one wire: what a use shows of them goes through a hash under keys of that use.
+one wire: what a use shows of them goes through a hash under keys of that use. So who finds them
+in a ticket that is left, and is the peer that holds the rows of tickets used before, opens those.
 """
 
 from __future__ import annotations
