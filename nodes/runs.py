@@ -112,6 +112,8 @@ class Runs:
             self._ended_early(order.session, P2pmpcError("an internal fault ended the run"))
         finally:
             watch.cancel()
+            for batch in running.attempt.brief.held:  # also where its protocol never began
+                batch.burn()
             self._count_cost(running)
             await self.transport.close_session(order.session)
             self.running.pop(order.session, None)

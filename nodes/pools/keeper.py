@@ -38,7 +38,7 @@ from protocols.abort import Abort
 from protocols.batches import WIRE, Batch
 from protocols.party import Parties
 
-__all__ = ["RECENT_MAX", "REST_S_MAX", "WAITING_MAX", "Keeper", "first_waiting"]
+__all__ = ["RECENT_MAX", "REST_S_MAX", "SHELF_MAX", "WAITING_MAX", "Keeper", "first_waiting"]
 
 LOOK_EVERY_S = 0.5
 IDLE_S = 3.0  # without a study, before anything is offered: people propose several at once
@@ -46,6 +46,7 @@ REST_S = 10.0  # after a fill that failed, doubled for each further one
 REST_S_MAX = 3600.0
 RECENT_MAX = 4  # peer sets that are filled again though none of their studies waits
 WAITING_MAX = 8  # studies of one peer set that are filled for
+SHELF_MAX = 1024  # batches of one peer set: small ones cost more than their bytes
 TICKETS = 8  # wires of one fill: one costs as much as many
 FILL_THREADS = 2
 
@@ -108,7 +109,7 @@ class Keeper:
         peers = PeerSet(parties, self.epoch)
         if not self.pool.held(peers):
             return ()
-        return self.pool.take(peers, study_needs(self.recent[parties]))
+        return self.pool.take(peers, self._counted(self.recent[parties]))
 
     def remember(self, parties: Parties, asked: Asked) -> None:
         """A peer set ran this study last: it is filled for the like again."""
@@ -143,6 +144,7 @@ class Keeper:
         self.pool.close()
         if isinstance(self.threads, ThreadPoolExecutor):
             self.threads.shutdown(wait=False, cancel_futures=True)
+        self.pool.bytes_max = 0  # what a fill still brings does not fit, and nobody looks any more
 
     # ---- looking ----
 
@@ -154,6 +156,8 @@ class Keeper:
                 await self.look()
             except P2pmpcError as fault:
                 self.log.warning("pool not looked at", code=fault.code)
+            except Exception:
+                self.log.exception("pool fault")  # the next look burns what is of another roster
 
     async def look(self) -> None:
         """One look: give way, name who did not answer, or offer what is missing most."""
@@ -206,11 +210,27 @@ class Keeper:
         }
 
     async def _needs(self, asked: Asked) -> Needs:
-        key = asked.key
-        if key not in self.known:
+        found = self.known.get(asked.key)
+        if found is None:
             loop = asyncio.get_running_loop()
-            self._know(key, await loop.run_in_executor(self._executor(), study_needs, asked))
-        return self.known[key]
+            found = await loop.run_in_executor(self._executor(), self._count, asked)
+            self._know(asked.key, found)
+        return found
+
+    def _counted(self, asked: Asked) -> Needs:
+        found = self.known.get(asked.key)
+        if found is None:
+            found = self._count(asked)
+            self._know(asked.key, found)
+        return found
+
+    def _count(self, asked: Asked) -> Needs:
+        """Nothing for a study that cannot be counted: its own session names what is wrong."""
+        try:
+            return study_needs(asked)
+        except Exception:
+            self.log.exception("needs not counted")
+            return {}
 
     def _know(self, key: bytes, needs: Needs) -> None:
         if len(self.known) > RECENT_MAX * WAITING_MAX:
@@ -254,6 +274,7 @@ class Keeper:
         """An offer over a link; what this node may not or does not want to join is passed over."""
         if not self.pool.bytes_max:
             return
+        before = self.talks.talk
         match self.talks.hear(self.clock(), peer, offer):
             case Agreed() as agreed:
                 self._start(agreed)
@@ -266,8 +287,8 @@ class Keeper:
                 self._offer(replace(offer, key=public), secret)
             case str() as why:
                 self.log.warning("offer passed over", peer=peer, reason=why)
-                if self.talks.talk is None:
-                    self._rest(offer.parties)
+                if before is not None and self.talks.talk is None:  # never whom a peer names
+                    self._rest(before.offers[self.name].parties)
 
     def _unwilling(self, offer: Offer) -> str:
         """Why this node does not join; empty when it does."""
@@ -280,6 +301,9 @@ class Keeper:
             "resting": self._rests(offer.parties, self.clock()),
         }
         found = next((why for why, holds in reasons.items() if holds), "")
+        shelf = self.pool.shelves.get(PeerSet(offer.parties, self.epoch), [])
+        if not found and len(shelf) >= SHELF_MAX:
+            return "many batches already"
         try:
             return found or ("" if self._fits(offer.parties, offer.kinds) else "no room")
         except ValueError:
@@ -306,6 +330,7 @@ class Keeper:
             self._failed(fill, fault)
         except Exception:
             self.log.exception("fill fault")
+            self._end(fill, f"the fill ended at {self.name}")
             self._rest(agreed.parties)
         finally:
             self.filling = None

@@ -78,9 +78,12 @@ class Talks:
         fault = self._flood(now_s, peer) or fault_of_form(self.me, peer, offer)
         if fault:
             return fault
-        if self.talk is not None and self.talk.offers[self.me].fill == offer.fill:
+        mine = self.talk.offers[self.me] if self.talk is not None else None
+        if mine is not None and mine.fill == offer.fill:
+            if peer not in mine.parties:
+                return f"{peer} offers what it is no party of"
             return self._count(peer, offer) or self._agreed()
-        if self.talk is not None and peer == offer.parties[0]:
+        if mine is not None and peer == offer.parties[0]:
             return "another fill is talked about"
         self.early[peer] = now_s + OFFER_S, offer  # counted when this node joins
         return offer if peer == offer.parties[0] else None

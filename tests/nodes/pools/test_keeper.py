@@ -3,6 +3,7 @@
 import asyncio
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
@@ -10,12 +11,15 @@ from nodes.ephemeral import open_node
 from nodes.people.desk import Desk
 from nodes.pools import fill as filling
 from nodes.pools import keeper as keeping
-from nodes.pools.keeper import RECENT_MAX, REST_S, REST_S_MAX, WAITING_MAX
+from nodes.pools.keeper import RECENT_MAX, REST_S, REST_S_MAX, SHELF_MAX, WAITING_MAX
 from nodes.pools.pool import PeerSet
+from nodes.session.session import Session
 from p2pmpc.dictionary import Column, Dictionary
+from p2pmpc.errors import LocalError
 from p2pmpc.messages import Offer
 from p2pmpc.settings import rehearsal_settings
 from p2pmpc.study import parse_study
+from protocols.batches import Batch
 
 NAMES = ("east", "north", "south")
 STUDY = """
@@ -30,6 +34,7 @@ members = ["east", "north", "south"]
 name = "n"
 kind = "count"
 """
+ONES = np.ones((3, 1), np.uint64)
 LIMIT_S = 60.0  # on a machine that is busy with other things
 AGE = Column(
     name="age",
@@ -263,6 +268,128 @@ def test_rests_grow_and_have_an_end_and_few_peer_sets_are_remembered(tmp_path, m
         assert NAMES not in keeper.recent
         found = [(("east", "north"), [asked] * (WAITING_MAX + 1))]
         assert len(keeping.first_waiting(dict(found))[("east", "north")]) == WAITING_MAX
+
+    village(tmp_path, monkeypatch, scene)
+
+
+def test_a_peer_cannot_send_others_to_rest_or_make_a_list_of_rests_grow(tmp_path, monkeypatch):
+    async def scene(made):
+        monkeypatch.setattr(keeping, "IDLE_S", 60.0)
+        await made.answered("first")
+        south = made.nodes["south"].keeper
+        good = Offer(b"f" * 32, NAMES, south.epoch, (("and", 1),), b"k" * 32)
+        south.hear("north", replace(good, parties=("east", "south")))  # it is no party of
+        for number in range(40):  # the last are more than a peer may offer
+            parties = ("east", f"m{number}", "south")
+            south.hear("north", replace(good, parties=parties, kinds=(("b", 1), ("a", 1))))
+        assert south.rests == {}
+        south.hear("east", good)
+        south.hear("lab", replace(good, parties=("lab", "south")))
+        assert south.talks.talk is not None
+
+    village(tmp_path, monkeypatch, scene)
+
+
+def test_small_batches_do_not_fill_the_memory_beyond_their_bytes(tmp_path, monkeypatch):
+    async def scene(made):
+        monkeypatch.setattr(keeping, "IDLE_S", 60.0)
+        await made.answered("first")
+        south = made.nodes["south"].keeper
+        peers = PeerSet(NAMES, south.epoch)
+        small = [Batch(bytes(32), NAMES, "and", 1, {}) for _ in range(SHELF_MAX - 1)]
+        south.pool.add(peers, small)
+        good = Offer(b"f" * 32, NAMES, south.epoch, (("and", 1),), b"k" * 32)
+        assert south._unwilling(good) == ""
+        south.pool.add(peers, small[:1])
+        assert south._unwilling(good) == "many batches already"
+
+    village(tmp_path, monkeypatch, scene)
+
+
+def test_a_fault_of_the_program_in_a_fill_is_told_to_the_others(tmp_path, monkeypatch):
+    async def scene(made):
+        east = made.nodes["east"].keeper
+        run = filling.Fill.run
+
+        async def faulty(self):
+            if self.me == "east":
+                await asyncio.sleep(0.2)
+                raise MemoryError
+            return await run(self)
+
+        monkeypatch.setattr(filling.Fill, "run", faulty)
+        await made.answered("first")
+        await made.until(lambda: east.rests)
+        monkeypatch.setattr(keeping, "IDLE_S", 60.0)
+        await made.until(lambda: all(k.filling is None for k in made.keepers))
+        assert all(k.pool.batches == 0 for k in made.keepers)
+
+    village(tmp_path, monkeypatch, scene)
+
+
+def test_a_study_that_cannot_be_counted_ends_no_node_and_no_look(tmp_path, monkeypatch):
+    async def scene(made):
+        def broken(asked):
+            raise OverflowError
+
+        await made.answered("first")
+        await made.filled()
+        for keeper in made.keepers:
+            keeper.known.clear()
+        monkeypatch.setattr(keeping, "study_needs", broken)
+        await made.answered("second")
+        assert all(node.failure is None for node in made.nodes.values())
+
+        def worse(self, epoch):
+            looks.append(epoch)
+            raise KeyError
+
+        looks = []
+        monkeypatch.setattr(type(made.keepers[0].pool), "keep_epoch", worse)
+        await made.until(lambda: len(looks) > 3 * len(NAMES))
+
+    village(tmp_path, monkeypatch, scene)
+
+
+def test_a_pool_takes_nothing_in_once_its_node_has_ended(tmp_path, monkeypatch):
+    async def scene(made):
+        await made.answered("first")
+        await made.filled()
+        south = made.nodes["south"].keeper
+        peers, batch = PeerSet(NAMES, south.epoch), Batch(bytes(32), NAMES, "and", 1, {"0": ONES})
+        south.close()
+        with pytest.raises(LocalError, match="do not fit"):
+            south.pool.add(peers, [batch])
+        assert not batch.arrays["0"].any()
+        await asyncio.wait_for(south.watch(), 5)
+
+    village(tmp_path, monkeypatch, scene)
+
+
+def test_what_a_study_took_is_burnt_though_its_protocol_never_began(tmp_path, monkeypatch):
+    async def scene(made):
+        took = []
+        take = type(made.keepers[0].pool).take
+
+        def noted(pool, peers, needs):
+            found = take(pool, peers, needs)
+            took.extend(found)
+            return found
+
+        def refused(self):
+            raise LocalError("no plan today")
+
+        await made.answered("first")
+        await made.filled()
+        monkeypatch.setattr(keeping, "IDLE_S", 60.0)
+        monkeypatch.setattr(type(made.keepers[0].pool), "take", noted)
+        monkeypatch.setattr(Session, "_draw", refused)
+        study = parse_study(STUDY.format(title="second"), "study.toml")
+        Desk(made.nodes["north"]).propose(study.to_bytes(), None)
+        await made.until(
+            lambda: took and not any(node.runs.running for node in made.nodes.values())
+        )
+        assert not any(array.any() for batch in took for array in batch.arrays.values())
 
     village(tmp_path, monkeypatch, scene)
 
