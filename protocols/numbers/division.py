@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from protocols.needs import Needs
 from protocols.numbers.counting import counted
-from protocols.numbers.fixed import Fixed, Form, Unfit, blank
+from protocols.numbers.fixed import Fixed, Form, Unfit, blank, check_scale
 from protocols.numbers.normal import Extent, argument, argument_form, extent, places, rise
 from protocols.numbers.polynomial import (
     UNIT,
@@ -40,6 +40,7 @@ from protocols.numbers.polynomial import (
 from protocols.numbers.products import multiply_all, product, product_form, truncate_all
 from protocols.party import Protocol, Says, Seat
 from protocols.ring import Elements
+from protocols.supply import provided
 
 __all__ = [
     "ROUNDS",
@@ -60,6 +61,8 @@ ROUNDS = (
     Says("correct", to="one", size="8 words a transfer, at most 16 MiB"),
     Says("masked", to="all", size="two masked factors a product or gate, at most 16 MiB"),
     Says("elements", to="all", size="8 words a truncation, at most 16 MiB"),
+    Says("commit", to="all", size="32"),
+    Says("open", to="all", size="16 + the shares of 128 correlations"),
 )
 
 Words = npt.NDArray[np.uint64]
@@ -107,9 +110,8 @@ def quotient_form(x: Form, d: Form, least: Fraction, bound: Fraction, scale: int
 def _plan(x: Form, d: Form, least: Fraction, bound: Fraction, scale: int) -> _Plan:
     if x.ring != d.ring:
         raise ValueError(f"{x.name} and {d.name} are shared in different rings")
+    check_scale(f"{x.name} over {d.name}", scale)
     within = extent(d, least)
-    if d.error >= within.smallest:
-        raise Unfit(f"{d.name} has an error as large as its least value {float(least):g}")
     inherited = (x.error + bound * d.error) / within.smallest
     inverse = value_form(argument_form(x.ring, within), reciprocal_of_half(), f"1 over {d.name}")
     raw = within.bits + x.scale - d.scale
@@ -127,8 +129,8 @@ def _numerator(risen: Form, inverse: Form, raw: int, scale: int) -> tuple[Form, 
     """
     found: list[tuple[int, Form, Form]] = []
     for fine in range(scale + GUARD, scale - 1, -1):
-        short = replace(risen, scale=fine, error=_cut_error(risen, raw, fine))
         try:
+            short = replace(risen, scale=fine, error=_cut_error(risen, raw, fine))
             result, split = product_form(short, inverse, scale, risen.bound)
         except Unfit:
             if fine == scale and not found:
@@ -153,14 +155,20 @@ def divide(
     Shapes of x and d are alike. Raises Unfit before anything is sent.
     """
     plan = _plan(x.form, d.form, least, bound, scale)
-    value, sound = yield from _quotient(seat, plan, d.elements, x.elements)
+    parties, size = len(seat.parties), int(np.prod(d.shape, dtype=np.int64))
+    ready = yield from provided(
+        seat, lambda: divide_needs(parties, size, x.form, d.form, least, bound, scale)
+    )
+    value, sound = yield from _quotient(ready, plan, d.elements, x.elements)
     return Quotient(Fixed(value, plan.quotient), sound)
 
 
 def reciprocal(seat: Seat, d: Fixed, least: Fraction, scale: int) -> Protocol[Quotient]:
     """1 / d, number by number; as `divide`. The numerator is public: one product fewer."""
     plan = _reciprocal_plan(d.form, least, scale)
-    value, sound = yield from _quotient(seat, plan, d.elements, None)
+    parties, size = len(seat.parties), int(np.prod(d.shape, dtype=np.int64))
+    ready = yield from provided(seat, lambda: reciprocal_needs(parties, size, d.form, least, scale))
+    value, sound = yield from _quotient(ready, plan, d.elements, None)
     return Quotient(Fixed(value, plan.quotient), sound)
 
 
@@ -171,8 +179,6 @@ def reciprocal_form(d: Form, least: Fraction, scale: int) -> Form:
 
 def _reciprocal_plan(d: Form, least: Fraction, scale: int) -> _Plan:
     smallest = extent(d, least).smallest
-    if d.error >= smallest:
-        raise Unfit(f"{d.name} has an error as large as its least value {float(least):g}")
     one = Form("1", d.ring, 0, Fraction(1))
     return _plan(one, d, least, 1 / (smallest - d.error), scale)
 

@@ -37,6 +37,7 @@ __all__ = [
     "Unfit",
     "add",
     "blank",
+    "check_scale",
     "divided",
     "fitting",
     "plus_public",
@@ -69,7 +70,11 @@ class Form:
 
     def __post_init__(self) -> None:
         if self.scale < 0 or self.divisor < 1 or self.bound < 0 or self.error < 0:
-            raise ValueError(f"{self.name}: a scale, divisor, bound or error below its least")
+            raise ValueError(
+                f"{self.name} has {self.scale} fraction bits, a divisor of {self.divisor}, a bound"
+                f" of {float(self.bound):g} and an error of {float(self.error):g}; a divisor is at"
+                " least 1, the others at least 0"
+            )
         self.check(1)
 
     def __str__(self) -> str:
@@ -107,6 +112,8 @@ class Form:
             fits.insert(0, f"{self.scale + spare} fraction bits instead of {self.scale}")
         if self.ring.words < WORDS[-1] and self.bits + room <= 128:
             fits.append("the 128-bit ring")
+        if not fits:
+            fits.append("a smaller error")
         raise Unfit(
             f"{self.name} can be as large as {shown(self.bound + self.error)}, which takes"
             f" {self.bits + room} bits with {self.scale} fraction bits, more than the"
@@ -170,6 +177,13 @@ class Form:
         if not 0 < shift <= self.scale:
             raise ValueError(f"{self.name} has {self.scale} fraction bits, {shift} cannot go")
         self.check(TRUNCATION_ROOM)
+        if shift > self.ring.bits - TRUNCATION_ROOM:
+            most = self.ring.bits - TRUNCATION_ROOM
+            raise Unfit(
+                f"{self.name} would lose {shift} bits at once, and its ring of {self.ring.bits}"
+                f" bits takes {most}; what would fit: {self.scale - most} fraction bits or more in"
+                " the result, or fewer before"
+            )
         scale = self.scale - shift
         return replace(self, scale=scale, error=self.error + Fraction(1, self.divisor << scale))
 
@@ -214,12 +228,17 @@ def fitting(
     name: str, scale: int, bound: Fraction, error: Fraction = Fraction(0), room: int = 2
 ) -> Form:
     """The form in the smaller of the two rings that holds it. Raises Unfit when none does."""
-    if not 0 <= scale <= SCALE_MAX:
-        raise Unfit(f"{name} has {scale} fraction bits; 0 to {SCALE_MAX} are possible")
+    check_scale(name, scale)
     narrow = floor((bound + error) * (1 << scale)).bit_length() + room <= 64
     form = Form(name, Ring(1 if narrow else 2), scale, bound, error)
     form.check(room)
     return form
+
+
+def check_scale(name: str, scale: int) -> None:
+    """Raises Unfit for a number of fraction bits that no number has."""
+    if not 0 <= scale <= SCALE_MAX:
+        raise Unfit(f"{name} has {scale} fraction bits; 0 to {SCALE_MAX} are possible")
 
 
 # ---- local operations ----------------------------------------------------------------------------

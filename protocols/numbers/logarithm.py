@@ -22,7 +22,7 @@ from fractions import Fraction
 from protocols.needs import Needs
 from protocols.numbers.counting import counted
 from protocols.numbers.division import Quotient
-from protocols.numbers.fixed import Fixed, Form, Unfit, blank, rounded
+from protocols.numbers.fixed import Fixed, Form, blank, rounded
 from protocols.numbers.normal import Extent, argument, argument_form, extent, places, rise
 from protocols.numbers.polynomial import (
     UNIT,
@@ -61,8 +61,6 @@ def _polynomial() -> Polynomial:
 def logarithm_form(d: Form, least: Fraction) -> Form:
     """The rule of a logarithm; see `logarithm`. Raises Unfit."""
     within = extent(d, least)
-    if d.error >= within.smallest:
-        raise Unfit(f"{d.name} has an error as large as its least value {float(least):g}")
     name = f"the logarithm of {d.name}"
     near = value_form(argument_form(d.ring, within), _polynomial(), name)
     ends = (within.exponent(0) - 1, within.exponent(within.bits - 1 - within.least))

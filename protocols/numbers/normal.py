@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from protocols.digits import bit_slices, prefix_or, slices_to_ring
-from protocols.numbers.fixed import Fixed, Form, Unfit, rounded
+from protocols.numbers.fixed import Fixed, Form, Unfit, rounded, shown
 from protocols.numbers.polynomial import WORKING
 from protocols.numbers.products import truncate_all
 from protocols.party import Protocol, Says, Seat
@@ -102,7 +102,7 @@ class Places:
 def extent(form: Form, least: Fraction) -> Extent:
     """The extent of numbers of this form that are at least `least`, rounded down to 2^i.
 
-    Raises Unfit when it has no numbers, or more bits than a word serves.
+    Raises Unfit when it has no numbers, more bits than a word serves, or too large an error.
     """
     if form.divisor != 1:
         raise ValueError(f"{form.name} is carried over {form.divisor}: multiply that in first")
@@ -111,15 +111,25 @@ def extent(form: Form, least: Fraction) -> Extent:
     if units < 1 or least > form.bound:
         raise Unfit(
             f"{form.name} is at most {float(form.bound):g} with {form.scale} fraction bits, and a"
-            f" least value of {float(least):g} lies outside of that"
+            f" least value of {float(least):g} lies outside of that; what would fit: a least value"
+            f" from {float(form.ulp):g} to {float(form.bound):g}"
         )
     if form.bits > DIGITS_MAX:
+        fewer = form.scale - form.bits + DIGITS_MAX
+        bits = f"{fewer} fraction bits instead of {form.scale}, or " if fewer >= 0 else ""
+        bound = shown(((1 << DIGITS_MAX) - 1) * form.ulp - form.error, up=False)
         raise Unfit(
             f"{form.name} takes {form.bits} bits with {form.scale} fraction bits, and at most"
-            f" {DIGITS_MAX} can be decomposed; what would fit:"
-            f" {form.scale - form.bits + DIGITS_MAX} fraction bits, or a smaller bound"
+            f" {DIGITS_MAX} can be decomposed; what would fit: {bits}a bound of {bound}"
         )
-    return Extent(units.bit_length() - 1, form.bits, form.scale)
+    within = Extent(units.bit_length() - 1, form.bits, form.scale)
+    if form.error >= within.smallest:
+        raise Unfit(
+            f"{form.name} has an error as large as its least value {float(least):g}:"
+            f" {shown(form.error)}; what would fit: a least value of"
+            f" {shown(2 * form.error + form.ulp)}, or a smaller error"
+        )
+    return within
 
 
 def places(seat: Seat, ring: Ring, x: Elements, within: Extent) -> Protocol[Places]:

@@ -34,7 +34,7 @@ from protocols.kernels.bits import pack
 from protocols.masks import truncation_pairs
 from protocols.needs import Needs
 from protocols.numbers.counting import counted
-from protocols.numbers.fixed import TRUNCATION_ROOM, Fixed, Form, Unfit, blank
+from protocols.numbers.fixed import TRUNCATION_ROOM, Fixed, Form, Unfit, blank, check_scale
 from protocols.party import Protocol, Says, Seat
 from protocols.ring import Elements, Ring
 
@@ -176,8 +176,11 @@ def product_form(x: Form, y: Form, scale: int, bound: Fraction | None = None) ->
     Raises Unfit when the product does not fit its ring even so.
     """
     shift = x.scale + y.scale - scale
+    check_scale(f"{x.name} times {y.name}", scale)
     if shift < 0:
-        raise ValueError(f"{x.name} times {y.name} has fewer than {scale} fraction bits")
+        raise ValueError(
+            f"{x.name} times {y.name} has {x.scale + y.scale} fraction bits, fewer than {scale}"
+        )
     least = x.bound * y.bound if bound is None else min(bound, x.bound * y.bound)
     error = x.bound * y.error + y.bound * x.error + x.error * y.error
     form = Form(f"{x.name} times {y.name}", x.ring, 0, least, error, x.divisor * y.divisor)
@@ -194,10 +197,13 @@ def product_form(x: Form, y: Form, scale: int, bound: Fraction | None = None) ->
 
 def _split(form: Form, x: Form, y: Form, scale: int) -> int:
     """y = y_high 2^h + y_low, such that x y_high and x y_low stay in the ring."""
+    y.check(TRUNCATION_ROOM)  # its own high part is a truncation
     room = x.ring.bits - TRUNCATION_ROOM
     whole = replace(form, ring=Ring(2), scale=x.scale + y.scale) if x.ring.words == 1 else form
     least = (whole.bits if x.ring.words == 1 else x.bits + y.bits) + 1 - room
-    most = min(x.scale + y.scale - scale, room - 1 - x.bits)
+    shift = x.scale + y.scale - scale
+    least = max(1, least, shift - room)  # a truncation takes no more than `room` bits off
+    most = min(shift, room - 1 - x.bits)
     if most < least:
         raise Unfit(
             f"{form.name} takes {x.bits + y.bits} bits before its truncation, too many for the"

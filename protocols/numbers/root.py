@@ -26,7 +26,7 @@ from math import isqrt
 from protocols.needs import Needs
 from protocols.numbers.counting import counted
 from protocols.numbers.division import Quotient
-from protocols.numbers.fixed import Fixed, Form, Unfit, blank
+from protocols.numbers.fixed import Fixed, Form, blank
 from protocols.numbers.normal import (
     Extent,
     argument,
@@ -113,7 +113,7 @@ def inverse_root_form(d: Form, least: Fraction, scale: int) -> Form:
 
 
 def _root_plan(d: Form, least: Fraction, scale: int) -> _Plan:
-    within = _extent(d, least)
+    within = extent(d, least)
     bound = root_above(d.bound + d.error)
     inherited = d.error * root_above(1 / (within.smallest - d.error)) / 2
     name = f"the root of {d.name}"
@@ -121,19 +121,12 @@ def _root_plan(d: Form, least: Fraction, scale: int) -> _Plan:
 
 
 def _inverse_plan(d: Form, least: Fraction, scale: int) -> _Plan:
-    within = _extent(d, least)
+    within = extent(d, least)
     smallest = within.smallest - d.error
     bound = root_above(1 / smallest)
     inherited = d.error * bound / smallest / 2
     name = f"1 over the root of {d.name}"
     return _plan((name, d.ring, scale), within, _inverse_polynomial(), -1, (bound, inherited))
-
-
-def _extent(d: Form, least: Fraction) -> Extent:
-    within = extent(d, least)
-    if d.error >= within.smallest:
-        raise Unfit(f"{d.name} has an error as large as its least value {float(least):g}")
-    return within
 
 
 def _plan(

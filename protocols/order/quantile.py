@@ -94,7 +94,10 @@ class Grid:
 
     def __post_init__(self) -> None:
         if not 1 <= self.points <= POINTS_MAX or self.step < 1:
-            raise ValueError(f"a grid has 1 to {POINTS_MAX} points and steps upwards")
+            raise ValueError(
+                f"a grid has 1 to {POINTS_MAX} points and a step of at least 1, not {self.points}"
+                f" points and a step of {self.step}"
+            )
         if not -(1 << 63) <= self.lowest <= self.highest < 1 << 63:
             raise ValueError("a grid's points lie within 64 bits")
         if self.highest - self.lowest >= 1 << 63:
@@ -124,9 +127,10 @@ class Ladder:
         return f"Ladder({self.grid}, <redacted>)"
 
     def add(self, other: Ladder) -> Ladder:
-        """The ladder of both windows' rows. Raises ValueError for another grid."""
+        """The ladder of both windows' rows. Raises ValueError for another grid, or past 2^62."""
         if self.grid != other.grid:
             raise ValueError("ladders of two grids do not add up")
+        _check_total(int(self.counts[-1]) + int(other.counts[-1]))
         return Ladder(self.grid, self.counts + other.counts)
 
 
@@ -145,9 +149,13 @@ class Quantile:
 
     def __post_init__(self) -> None:
         if not 0 <= self.numerator <= self.denominator or self.denominator < 1:
-            raise ValueError("a quantile lies from 0 to 1")
+            raise ValueError(
+                f"a quantile lies from 0 to 1, not at {self.numerator} / {self.denominator}"
+            )
         if self.side not in (INVERSE, BELOW, ABOVE):
-            raise ValueError(f"an order statistic is {INVERSE}, {BELOW} or {ABOVE}")
+            raise ValueError(
+                f"an order statistic is {INVERSE}, {BELOW} or {ABOVE}, no {self.side!r}"
+            )
 
     @property
     def extreme(self) -> bool:
@@ -184,7 +192,7 @@ def ladder(grid: Grid, values: Integers, weights: Integers | None) -> Protocol[L
     """This party's ladder, counted by a kernel.
 
     values   int64 (rows,), any order, any number; weights int64 (rows,) >= 0, or None for 1 each
-    Raises ValueError for other types or lengths.
+    Raises ValueError for other types or lengths, and for weights that add up to 2^62.
     """
     if values.dtype != np.int64 or values.ndim != 1:
         raise ValueError("rows of a ladder are int64, one value a row")
@@ -192,10 +200,19 @@ def ladder(grid: Grid, values: Integers, weights: Integers | None) -> Protocol[L
         raise ValueError("weights are int64, one a row")
     if weights is not None and np.any(weights < 0):
         raise ValueError("a weight is not negative")
+    if weights is not None:
+        low, high = weights & np.int64(0xFFFFFFFF), weights >> np.int64(32)
+        _check_total((int(high.sum()) << 32) + int(low.sum()))  # exact below 2^31 rows
     (counts,) = yield [
         Compute("order.ladder", (grid.lowest, grid.step, grid.points, values, weights), len(values))
     ]
     return Ladder(grid, counts)
+
+
+def _check_total(total: int) -> None:
+    """A count that wrapped around would pass for a small one."""
+    if total >= 1 << VALUE_BITS:
+        raise ValueError(f"weights add up to {total}; a column takes less than 2^{VALUE_BITS}")
 
 
 def _ladder(
@@ -276,9 +293,18 @@ def _sizes(points: int, ways: int) -> list[int]:
 
 def quantile_bits(questions: Sequence[Quantile], total_max: int) -> int:
     """Bits of the numbers compared. Raises ValueError when they do not fit 64."""
-    most = max((question.denominator for question in questions), default=1) * (total_max + 1)
-    if total_max < 1 or most >= 1 << VALUE_BITS:
-        raise ValueError(f"counts to {total_max} times the quantiles' denominator exceed 2^62")
+    if total_max < 1:
+        raise ValueError(f"a column has at least one row, not {total_max}")
+    denominator = max((question.denominator for question in questions), default=1)
+    most = denominator * (total_max + 1)
+    if most >= 1 << VALUE_BITS:
+        fits = (1 << VALUE_BITS) // denominator - 2
+        raise ValueError(
+            f"counts to {total_max} times a quantile's denominator of {denominator} exceed"
+            f" 2^{VALUE_BITS}; what would fit: "
+            + (f"counts to {fits}, or " if fits > 0 else "")
+            + "a smaller denominator"
+        )
     return most.bit_length() + 1
 
 

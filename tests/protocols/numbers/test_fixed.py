@@ -154,3 +154,13 @@ def test_no_repr_shows_a_share():
     share = Fixed(np.full((1, 1), 987654321, np.uint64), fitting("x", 3, Fraction(1)))
     assert "987654321" not in repr(share)
     assert "redacted" in repr(share)
+
+
+def test_a_number_whose_error_alone_fills_its_ring_is_refused_with_what_would_fit():
+    with pytest.raises(Unfit, match=r"income .* what would fit: a smaller error"):
+        Form("income", Ring(2), 0, Fraction(1), Fraction(2**128))
+
+
+def test_what_is_no_form_is_refused_with_its_figures():
+    with pytest.raises(ValueError, match="income has -1 fraction bits"):
+        Form("income", Ring(1), -1, Fraction(1))

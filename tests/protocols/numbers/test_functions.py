@@ -116,6 +116,31 @@ def test_a_product_that_fits_in_no_way_is_refused_with_what_would_fit():
         product_form(x, x, 30)
 
 
+def test_a_factor_that_has_no_room_to_be_split_is_refused():
+    x, y = Form("x", NARROW, 5, Fraction(31)), Form("y", NARROW, 60, Fraction(79, 10))
+    with pytest.raises(Unfit, match=r"y can be as large as 7\.9, which takes 65 bits"):
+        product_form(x, y, 20)
+    form, cut = product_form(x, y.within(Fraction(3)), 20)
+    assert cut
+    assert form.error < Fraction(1, 2**19)
+
+
+def test_more_bits_than_a_truncation_takes_go_in_two_or_are_refused(online, secret, opened):
+    fine = Form("x", NARROW, 80, Fraction(1, 2**40))
+    with pytest.raises(Unfit, match="would lose 63 bits at once"):
+        fine.truncated(63)
+    assert fine.truncated(62).scale == 18
+    y = Form("y", NARROW, 10, Fraction(8))
+    x, x_held = secret(fine, [fine.bound, -fine.bound, 0], 2)
+    factor, held = secret(y, [8, 8, -8], 2)
+    found = online({p: (x[p], factor[p]) for p in x}, lambda s, a, b: product(s, a, b, 10))
+    form = next(iter(found.values())).form
+    for got, a, b in zip(opened(found), x_held, held, strict=True):
+        assert abs(got - a * b) <= form.error
+    with pytest.raises(Unfit, match="even in two parts"):
+        product_form(fine, Form("y", NARROW, 60, Fraction(1, 2**58)), 0)
+
+
 @pytest.mark.parametrize("count", [2, 5])
 def test_a_sum_of_products_is_truncated_once(dealt, seats, secret, opened, count):
     form = Form("x", NARROW, 20, Fraction(100))
@@ -234,6 +259,11 @@ ONE, TWO = Fraction(1), Fraction(2)
         (lambda: reciprocal_form(SMALL, Fraction(0), 30), "least value"),
         (lambda: reciprocal_form(SMALL, TINY, 40), "fraction bits"),
         (lambda: extent(LONG, ONE), "decomposed"),
+        (lambda: extent(Form("d", WIDE, 0, Fraction(2**100)), ONE), "would fit: a bound of 4.61"),
+        (lambda: extent(UNIT, TWO), "would fit: a least value from 9.31323e-10 to 1"),
+        (lambda: quotient_form(UNIT, ROUGH, LEAST, ONE, 30), "what would fit: a least value of"),
+        (lambda: quotient_form(UNIT, SMALL, LEAST, ONE, -1), "x over d has -1 fraction bits"),
+        (lambda: quotient_form(UNIT, SMALL, LEAST, ONE, 70), "instead of 70"),
         (lambda: square_root_form(ROUGH, LEAST, 30), "error as large"),
         (lambda: inverse_root_form(SMALL, Fraction(0), 30), "least value"),
         (lambda: logarithm_form(SMALL, TWO), "least value"),
@@ -245,6 +275,20 @@ ONE, TWO = Fraction(1), Fraction(2)
 def test_what_cannot_fit_is_refused_with_its_name(make, what):
     with pytest.raises(Unfit, match=what):
         make()
+
+
+def test_a_quotient_whose_guard_bits_have_no_room_goes_without_them(online, secret, opened):
+    x, d = Form("x", NARROW, 20, Fraction(1)), Form("d", NARROW, 0, Fraction(1000))
+    tops, held = secret(x, [1, Fraction(-1, 1024), -1], 2)
+    bottoms, under = secret(d, [1, 1000, 7], 2)
+    found = online(
+        {p: (tops[p], bottoms[p]) for p in tops}, lambda s, a, b: divide(s, a, b, ONE, ONE, 59)
+    )
+    values = {p: q.value for p, q in found.items()}
+    form = next(iter(values.values())).form
+    assert form.scale == 59
+    for got, a, b in zip(opened(values), held, under, strict=True):
+        assert abs(got - a / b) <= form.error
 
 
 def test_a_number_carried_over_a_divisor_is_not_decomposed():
@@ -289,6 +333,18 @@ def test_exponentials(online, secret, opened, count):
     one = {p: (each,) for p, each in x.items()}
     found = online(one, lambda s, a: exponential(s, a, Fraction(3), 30))
     near(opened(found), [precisely("exp", h) for h in held], found["a"].form)
+
+
+@pytest.mark.parametrize("upper", [-22, -35, -40, -100])
+def test_exponentials_of_numbers_far_below_zero_are_zero(online, secret, opened, upper):
+    form = Form("x", NARROW, 20, Fraction(40))
+    x, _ = secret(form, [-40, min(-22, max(upper, -40))], 2)
+    found = online(
+        {p: (one,) for p, one in x.items()}, lambda s, a: exponential(s, a, Fraction(upper), 30)
+    )
+    error = next(iter(found.values())).form.error
+    assert error <= Fraction(1, 10**8)
+    assert max(abs(v) for v in opened(found)) <= error
 
 
 def test_large_exponentials(online, secret, opened):

@@ -138,6 +138,15 @@ def test_a_grid_may_stand_at_the_ends_of_64_bits(connected, value):
     ]
 
 
+def test_weights_that_would_wrap_around_are_refused():
+    values = np.zeros(4, np.int64)
+    with pytest.raises(ValueError, match="add up to 18446744073709551616"):
+        next(ladder(GRID, values, np.full(4, 1 << 62)))
+    half = Ladder(GRID, np.full(GRID.points, 1 << 61))
+    with pytest.raises(ValueError, match="less than 2"):
+        half.add(half)
+
+
 def test_weights_count_as_so_many_rows(connected):
     rng = np.random.default_rng(8)
     values, weights = rng.integers(-8, 24, (2, 20)), rng.integers(0, 6, (2, 20))
@@ -265,8 +274,12 @@ HALF = inverse(0, Fraction(1, 2))
         ([HALF], {"ways": 1}, "2 to"),
         ([HALF], {"ways": WAYS_MAX + 1}, "2 to"),
         ([HALF], {"total_max": 2}, "more than the declared"),
-        ([HALF], {"total_max": 0}, "exceed"),
-        ([HALF], {"total_max": 2**61}, "exceed"),
+        ([HALF], {"total_max": 0}, "at least one row, not 0"),
+        (
+            [HALF],
+            {"total_max": 2**61},
+            "exceed 2.62; what would fit: counts to 2305843009213693950",
+        ),
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_anything_is_said(
