@@ -1,6 +1,6 @@
 """Functions of shared fixed-point numbers: truncation, product, division, roots, and so on.
 
-    python tests/benchmarks/bench_numbers.py [parties ...]
+    python tests/benchmarks/bench_numbers.py [--items 1000] [parties ...]
 
 All parties run in this process; a figure is the CPU time of one of them, correlations made on the
 way included. The rounds are those that remain when a stock holds the correlations. The baseline is
@@ -8,7 +8,7 @@ NumPy's function of the same numbers in float64, measured in the same run. The l
 beside the stated one.
 """
 
-import sys
+import argparse
 import time
 from dataclasses import dataclass
 from fractions import Fraction
@@ -178,8 +178,12 @@ def systems():
 
 
 if __name__ == "__main__":
-    for parties in [int(word) for word in sys.argv[1:]] or sorted(ITEMS):
-        count = ITEMS.get(parties, 1000)
+    parser = argparse.ArgumentParser(description="Functions of shared fixed-point numbers.")
+    parser.add_argument("parties", type=int, nargs="*", default=sorted(ITEMS), help="2 to 10")
+    parser.add_argument("--items", type=int, default=0, help="numbers; some minutes without it")
+    options = parser.parse_args()
+    for parties in options.parties:
+        count = options.items or ITEMS.get(parties, 1000)
         for function in functions(count):
             measured(function, count, parties)
         measured(systems(), SYSTEMS, parties)

@@ -42,7 +42,7 @@ def measured(name, parties, make, plain):
     sent = max(sum(v.nbytes for s, _, _, v in trace.said if s == p) for p in seats)
     print(
         f"{name}, {parties} parties: {taken:.3f} s of CPU a party, {sent / 1e6:.3f} MB sent,"
-        f" {trace.rounds // parties} rounds; {ratio:.1f} times NumPy's {clear:.4f} s"
+        f" {trace.rounds // parties} rounds; {ratio:.1f} times NumPy's {clear * 1e3:.3g} ms"
     )
 
 

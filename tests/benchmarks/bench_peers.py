@@ -242,6 +242,10 @@ def main():
     alone = go_alone()
     where = "a loopback of its own" if alone else "the plain loopback: theirs counts others' bytes"
     print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}, {where}")
+    if options.scale != 1:
+        print(
+            f"at {options.scale:g} of the sizes that the goals are for: a missed goal says little"
+        )
     chosen = [one for one in CONTESTS if options.only in one.name]
     assert all(one.ours.operation in OPERATIONS for one in chosen), "an operation without work"
     with ExitStack() as stack:
