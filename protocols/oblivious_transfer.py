@@ -39,6 +39,7 @@ from protocols.kernels.curve import POINT_BYTES, SCALAR_COINS, valid_points
 from protocols.kernels.extension import COUNTER_BITS, DEPTHS, ROW_BITS
 from protocols.kernels.tree import grow, regrow
 from protocols.party import Compute, Expect, Parties, Party, Protocol, Round, Says, Seat
+from protocols.randomness import next_label
 
 __all__ = [
     "ROUNDS",
@@ -116,6 +117,10 @@ class Wire:
         self.labels.add(label)
         path = hashlib.blake2b(label.encode(), key=self.path, person=b"p2pmpc/wire")
         return Wire(self.me, self.peer, self.trees, path.digest())
+
+    def next_fork(self, label: str) -> Wire:
+        """As `fork`, for a use that comes again: "label 1" the first time, and so on."""
+        return self.fork(next_label(label, self.labels))
 
     def whole_leaves(self) -> Octets:
         """(trees, 2^depth, 16): the leaves of this use where this party receives."""

@@ -179,6 +179,16 @@ class Seat:
             stock=None,
         )
 
+    def next_fork(self, label: str) -> Seat:
+        """As `fork`, for a use that comes again; each pair of parties counts its own uses."""
+        return replace(
+            self,
+            rand=self.rand.next_fork(label),
+            pair={peer: coins.next_fork(label) for peer, coins in sorted(self.pair.items())},
+            wires={peer: wire.next_fork(label) for peer, wire in sorted(self.wires.items())},
+            stock=None,
+        )
+
     def using(self, stock: Stock) -> Seat:
         """The same seat with correlations to draw from. Raises Foreign for another's stock."""
         stock.check(self.me, self.parties, stock.epoch)

@@ -12,14 +12,21 @@ key is never used for two streams.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Container
+from itertools import count as counting
 
 import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-__all__ = ["RAND_BYTES", "Randomness"]
+__all__ = ["RAND_BYTES", "Randomness", "next_label"]
 
 RAND_BYTES = 32
+
+
+def next_label(label: str, used: Container[str]) -> str:
+    """The first of "label 1", "label 2" and so on that was not used."""
+    return next(name for k in counting(1) if (name := f"{label} {k}") not in used)
 
 
 class Randomness:
@@ -47,6 +54,10 @@ class Randomness:
             label.encode(), key=self._key, person=b"p2pmpc/fork", digest_size=32
         )
         return Randomness(derived.digest())
+
+    def next_fork(self, label: str) -> Randomness:
+        """As `fork`, for a use that comes again: "label 1" the first time, and so on."""
+        return self.fork(next_label(label, self._labels))
 
     def bytes(self, count: int) -> bytes:
         """The next `count` bytes of the stream."""

@@ -1,13 +1,15 @@
 """Correlations made ahead of use and checked: a batch of one kind, or a whole stock.
 
 What       `batch` makes units of one kind and 128 correlations more, which all parties then open
-           and throw away before anything of the batch is used; `supply` makes a stock of kinds.
+           and throw away before anything of the batch is used; `supply` makes a stock of kinds, all
+           in the same rounds; `provided` gives a seat without stock one for what it is about to do.
 Against    honest-but-curious parties, n - 1 of whom may collude. The check catches faults: a wrong
            program, broken memory, parties of different versions, and a party whose
            correlations are wrong throughout. It does not catch a determined cheat: the places that
            open are known beforehand, so who spoils others goes unseen. A commitment before each
            opening keeps the last to speak from mending its own shares.
-Rounds     those of each kind, `protocols.triples`, `protocols.masks` and `protocols.cross`, and 2.
+Rounds     those of the kind that takes most, `protocols.triples`, `protocols.masks` and
+           `protocols.cross`, and 2.
 Bytes      `Needs.bytes` says them exactly; a check takes 48 and the shares of 128 correlations.
 Source     opening a part of what was made: the sacrifice of Damgard, Pastro, Smart, Zakarias,
            CRYPTO 2012, section 5, in its plainest form; commitments as `protocols.commitment`.
@@ -26,12 +28,12 @@ from protocols.cross import cross_pairs, neighbours
 from protocols.kernels.bits import unpack
 from protocols.masks import da_bits, eda_bits, truncation_pairs
 from protocols.needs import Kind
-from protocols.party import Party, Protocol, Says, Seat
+from protocols.party import Party, Protocol, Says, Seat, together
 from protocols.ring import Elements, Ring
 from protocols.stock import Needs, Stock
 from protocols.triples import and_triples, pair_triples, ring_triples
 
-__all__ = ["ROUNDS", "batch", "supply"]
+__all__ = ["ROUNDS", "batch", "provided", "supply"]
 
 ROUNDS = (
     Says("extend", to="one", size="16 / depth a transfer, at most 2^20 of them"),
@@ -53,10 +55,19 @@ def supply(seat: Seat, needs: Needs, epoch: str) -> Protocol[Stock]:
 
     Raises Inconsistent where a check fails: then nothing of this supply may be used.
     """
+    made = yield from together({n: batch(seat, n, units) for n, units in needs.counts.items()})
     stock = Stock(seat.me, seat.parties, epoch)
-    for name, units in needs.counts.items():
-        stock.put(name, (yield from batch(seat, name, units)))
+    for name, arrays in made.items():
+        stock.put(name, arrays)
     return stock
+
+
+def provided(seat: Seat, needs: Callable[[], Needs]) -> Protocol[Seat]:
+    """The seat itself where it has a stock or no peers; else with all that is needed, made now."""
+    if seat.stock is not None or not seat.peers:
+        return seat
+    made = yield from supply(seat.next_fork("provided"), needs(), "provided")
+    return seat.using(made)
 
 
 def batch(seat: Seat, name: str, units: int) -> Protocol[Arrays]:

@@ -8,7 +8,9 @@ What       x / d = q: d's highest bit (`normal.py`) gives v, a power of two, wit
            tells it, never a number.
 Against    honest-but-curious parties, n - 1 of whom may collude.
 Rounds     online (from a stock) those of `normal.places` and 14, 16 to 18 where cut off or split:
-           22 for divisors to 1, 27 for divisors to 1024; and fresh correlations.
+           22 for divisors to 1, 27 for divisors to 1024. Without a stock all that is drawn is made
+           first and checked, all kinds in the rounds of the longest (`protocols.supply`): 101 in
+           all for divisors to 1024 between two parties.
 Bytes      to each peer those of bit_slices of bits + 1, of bits - least bits into the ring, and
            of 8 products and 9 truncations (9 and 11 where split).
 Error      at 30 fraction bits |held - q| <= 10^-8 max(1, |q|) for the held x and d; and what
@@ -61,6 +63,7 @@ ROUNDS = (
     Says("correct", to="one", size="8 words a transfer, at most 16 MiB"),
     Says("masked", to="all", size="two masked factors a product or gate, at most 16 MiB"),
     Says("elements", to="all", size="8 words a truncation, at most 16 MiB"),
+    Says("shifted", to="all", size="8 a value, where three parties or more decompose by edaBits"),
     Says("commit", to="all", size="32"),
     Says("open", to="all", size="16 + the shares of 128 correlations"),
 )

@@ -6,7 +6,7 @@ import pytest
 from protocols.abort import Inconsistent, Suspected
 from protocols.needs import Needs
 from protocols.party import Trace, play
-from protocols.supply import batch, supply
+from protocols.supply import batch, provided, supply
 
 KINDS = (
     "and",
@@ -103,3 +103,25 @@ def test_what_is_checked_is_thrown_away(connected):
 def test_what_is_no_kind_is_refused_before_anything_is_said(connected):
     with pytest.raises(ValueError, match="no kind"):
         next(batch(connected(2)["a"], "triples", 1))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_all_kinds_of_a_supply_are_made_in_the_rounds_of_the_longest(connected, count):
+    rounds = []
+    for kinds in (("edabit64/9",), ("and", "dabit64", "edabit64/9", "product64")):
+        trace, needs = Trace(), Needs(dict.fromkeys(kinds, 2))
+        play({p: supply(s, needs, "x") for p, s in connected(count).items()}, trace)
+        rounds.append(trace.rounds)
+    assert rounds[0] == rounds[1]
+
+
+def test_a_seat_without_stock_is_provided_again_and_again_with_all_that_is_needed(connected):
+    seats, needs = connected(3), Needs({"and": 5, "product64": 2})
+    first, again = (
+        play({p: provided(s, lambda: needs) for p, s in seats.items()}) for _ in range(2)
+    )
+    assert all(seat.stock.holds(needs) for found in (first, again) for seat in found.values())
+    assert not np.array_equal(first["a"].stock.take("and", 5), again["a"].stock.take("and", 5))
+    with pytest.raises(StopIteration) as kept:
+        next(provided(first["b"], lambda: pytest.fail("has a stock")))
+    assert kept.value.value is first["b"]
