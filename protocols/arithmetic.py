@@ -7,9 +7,9 @@ Rounds     and_bits 2 (3 from three parties up), multiply 3, select n + 1, bits_
            the triples and_bits and multiply 1; and_words and and_pairs 1.
 Bytes      to each peer, for words of 64 bits, t a transfer (`protocols.oblivious_transfer`; 4 or
            2): and_bits t + 1/4 a bit, from three parties up 3/8; multiply 64 t + 264 + 16, of which
-           16 with a stock; select t + 8 c for each row; bits_to_ring t + 8 at most; cross_sums,
-           from the owner t for each bit of its columns and row, to the owner 8 for each such bit
-           and partner; and_words 16 a word, and_pairs 24.
+           16 with a stock; select t + 8 c for each row; bits_to_ring t to each party before this
+           one and 8 to each after it; cross_sums, from the owner t for each bit of its columns and
+           row, to the owner 8 for each such bit and partner; and_words 16 a word, and_pairs 24.
 Source     Beaver, CRYPTO 1991; Gilboa, CRYPTO 1999, section 4.1; the select by signs: Mohassel and
            Rindal (ABY3), CCS 2018, section 5.4.1, chained over the parties here.
 
@@ -150,15 +150,42 @@ def multiply_needs(ring: Ring, count: int) -> Needs:
 
 
 def bits_to_ring(seat: Seat, ring: Ring, bits: Bits) -> Protocol[Elements]:
-    """Additive shares (..., words) of shared bits: u and b_k become u + b_k - 2 u b_k, k by k."""
+    """Additive shares (..., words) of shared bits (...)."""
     flat = bits.reshape(-1)
     parts = [ring.zeros((0,))]
     for block in blocks(len(flat), TRANSFERS_MAX):
-        ones = ring.zeros((block.stop - block.start, 1))
-        if seat.index == 0:
-            ones[..., 0] = 1
-        parts += [(yield from _chain(seat, ring, flat[block], ones))[:, 0]]
+        parts += [(yield from _added(seat, ring, flat[block]))]
     return np.concatenate(parts).reshape(*bits.shape, ring.words)
+
+
+def _added(seat: Seat, ring: Ring, bits: Bits) -> Protocol[Elements]:
+    """Party k turns u, shared among those before it, into u + b_k - 2 u b_k, in order."""
+    me = seat.index
+    before, after = seat.parties[:me], seat.parties[me + 1 :]
+    pads = yield from random_ot(seat, len(bits), ring.words, dict.fromkeys(before, bits), after)
+    share = ring.zeros((len(bits),))
+    expect = Expect("uint64", share.shape)
+    if me == 0:
+        share[:, 0] = bits
+    for k, party in enumerate(seat.parties[1:], 1):
+        if me == k:
+            heard = yield from exchange("correct", {}, before, expect)
+            share[:, 0] = bits
+            for peer in before:
+                share = ring.add(share, corrected(ring, pads, peer, bits, heard[peer]))
+        elif me < k:
+            share = yield from _given(ring, pads, party, share)
+        else:
+            yield from exchange("correct", {}, (), expect)
+    return share
+
+
+def _given(ring: Ring, pads: Strings, party: Party, share: Elements) -> Protocol[Elements]:
+    """One of the parties before: u is kept, -2 u b_k is made with party k."""
+    twice = ring.neg(ring.add(share, share))
+    says = {party: correction(ring, pads, party, twice)}
+    yield from exchange("correct", says, (), Expect("uint64", share.shape))
+    return ring.sub(share, pads.zeros[party].reshape(share.shape))
 
 
 def select(seat: Seat, ring: Ring, bits: Bits, values: Elements) -> Protocol[Elements]:

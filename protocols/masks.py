@@ -39,15 +39,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from protocols.arithmetic import and_words
-from protocols.exchange import broadcast, exchange
+from protocols.arithmetic import and_words, bits_to_ring
+from protocols.exchange import broadcast
 from protocols.kernels.bits import slice_words, unpack, words_for
 from protocols.needs import VALUES_A_WINDOW, addend_levels, overflow_bits
-from protocols.oblivious_transfer import Strings, blocks, random_ot
-from protocols.party import Expect, Protocol, Says, Seat
+from protocols.oblivious_transfer import blocks
+from protocols.party import Protocol, Says, Seat
 from protocols.ring import Elements, Ring
 from protocols.stock import Needs, drawn
-from protocols.triples import AndTriples, corrected, correction, crossed, fresh_gates
+from protocols.triples import AndTriples, crossed, fresh_gates
 
 __all__ = [
     "ROUNDS",
@@ -135,39 +135,9 @@ def _fresh_da_bits(seat: Seat, ring: Ring, count: int) -> Protocol[DaBits]:
     padded = 64 * words_for(count)
     bits, value = seat.rand.words((words_for(count),)), ring.zeros((padded,))
     for window in blocks(padded, VALUES_A_WINDOW):
-        own = bits[window.start // 64 : window.stop // 64]
-        value[window] = yield from _chain(seat, ring, own)
+        own = unpack(bits[window.start // 64 : window.stop // 64], window.stop - window.start)
+        value[window] = yield from bits_to_ring(seat, ring, own)
     return DaBits(bits, value[:count])
-
-
-def _chain(seat: Seat, ring: Ring, own: Words) -> Protocol[Elements]:
-    """Party k turns u, shared among those before it, into u + b_k - 2 u b_k, in order."""
-    bits, me = unpack(own, 64 * len(own)), seat.index
-    before, after = seat.parties[:me], seat.parties[me + 1 :]
-    pads = yield from random_ot(seat, len(bits), ring.words, dict.fromkeys(before, bits), after)
-    share = ring.zeros((len(bits),))
-    expect = Expect("uint64", share.shape)
-    if me == 0:
-        share[:, 0] = bits
-    for k, party in enumerate(seat.parties[1:], 1):
-        if me == k:
-            heard = yield from exchange("correct", {}, before, expect)
-            share[:, 0] = bits
-            for peer in before:
-                share = ring.add(share, corrected(ring, pads, peer, bits, heard[peer]))
-        elif me < k:
-            share = yield from _given(ring, pads, party, share)
-        else:
-            yield from exchange("correct", {}, (), expect)
-    return share
-
-
-def _given(ring: Ring, pads: Strings, party: str, share: Elements) -> Protocol[Elements]:
-    """One of the parties before: u is kept, -2 u b_k is made with party k."""
-    twice = ring.neg(ring.add(share, share))
-    says = {party: correction(ring, pads, party, twice)}
-    yield from exchange("correct", says, (), Expect("uint64", share.shape))
-    return ring.sub(share, pads.zeros[party].reshape(share.shape))
 
 
 # ---- edabits -------------------------------------------------------------------------------------

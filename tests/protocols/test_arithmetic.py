@@ -16,7 +16,7 @@ from protocols.arithmetic import (
     open_ring,
     select,
 )
-from protocols.party import play
+from protocols.party import Trace, play
 from protocols.ring import Ring
 from protocols.triples import pair_triples
 
@@ -99,8 +99,13 @@ def test_bits_become_zeros_and_ones_of_the_ring(connected, shares, count, words)
     ring = Ring(words)
     bits = np.array([[1, 0, 1], [1, 1, 0]], np.uint8)
     split = shares.split_bits(bits, count)
-    made = play({p: bits_to_ring(s, ring, split[p]) for p, s in connected(count).items()})
+    trace = Trace()
+    made = play({p: bits_to_ring(s, ring, split[p]) for p, s in connected(count).items()}, trace)
     assert ring.to_ints(shares.join(ring, made)) == bits.reshape(-1).tolist()
+    assert trace.rounds == count * count
+    corrections = [(s, r, v.nbytes) for s, r, name, v in trace.said if name == "correct"]
+    pairs = [(p, q) for q in "abcdefghij"[:count] for p in "abcdefghij" if p < q]
+    assert corrections == [(p, q, 8 * words * bits.size) for p, q in pairs]
 
 
 def cross(seats, shares, ring, own, widths, values, pairs, owner):
