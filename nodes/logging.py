@@ -65,7 +65,7 @@ EVENTS: Mapping[str, str] = {
     "fill fault": "an internal fault ended it",
     "offer passed over": "a peer's offer to make correlations was not joined; `reason` says why",
     "pool not looked at": "what studies need could not be counted; `code` says why",
-    "needs not counted": "an internal fault: a study's needs were not counted; it runs all the same",
+    "needs not counted": "an internal fault: what a study draws is not known; it runs all the same",
     "pool fault": "an internal fault while it was looked at whether to make correlations",
     "request failed": "a person's request met an internal fault",
     "event taken": "detail: the core was told an event of this `kind`",
